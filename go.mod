@@ -1,0 +1,3 @@
+module github.com/sello-release/sello
+
+go 1.26
