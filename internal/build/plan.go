@@ -193,3 +193,6 @@ func short(commit string) string {
 	}
 	return commit
 }
+
+// DefaultFile reports whether glob is one of the default patterns for files in an archive, which need not match anything.
+func DefaultFile(glob string) bool { return slices.Contains(definition.DefaultFiles, glob) }

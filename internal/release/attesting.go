@@ -1,0 +1,172 @@
+package release
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
+)
+
+// bundleSuffix names the provenance bundle beside an artifact.
+const bundleSuffix = ".sigstore.json"
+
+// attestPlatform signs one provenance statement over all artifacts of a platform ("" for those
+// of none) and lays the bundle beside each of them. It runs in the control plane: no step ever sees the signer.
+func (a *assembly) attestPlatform(ctx context.Context, platform string, signer sign.Signer) error {
+	var subjects []attest.Subject
+	for _, s := range a.sorted() {
+		if s.Platform == platform {
+			subjects = append(subjects, attest.Subject{Name: s.Name, Digest: map[string]string{"sha256": s.SHA256, "sha512": s.SHA512}})
+		}
+	}
+	if len(subjects) == 0 {
+		return nil
+	}
+	statement, err := attest.NewProvenance(subjects, a.provenance(platform))
+	if err != nil {
+		return err
+	}
+	payload, err := statement.Encode()
+	if err != nil {
+		return err
+	}
+	bundle, err := sign.SignStatement(ctx, signer, attest.PayloadType, payload)
+	if err != nil {
+		return fmt.Errorf("sign provenance: %w", err)
+	}
+	for _, s := range subjects {
+		if err := writeFile(a.filePath(s.Name+bundleSuffix), bundle); err != nil {
+			return fmt.Errorf("write provenance: %w", err)
+		}
+	}
+	return nil
+}
+
+// provenance describes how the artifacts of a platform were made. Its dependencies are the mount
+// tables of the steps that ran; what depends on no platform was packed from the source and from all of them.
+func (a *assembly) provenance(platform string) attest.Provenance {
+	info := a.project.Engine.Info()
+	p := attest.Provenance{
+		BuildDefinition: attest.BuildDefinition{
+			BuildType: attest.GoBuildType,
+			ExternalParameters: attest.ExternalParameters{
+				Source:     attest.SourceParameter{URI: a.origin.source.URI, Digest: sourceDigest(a.origin.source)},
+				EntryPoint: a.entryPoint(platform),
+			},
+			InternalParameters: map[string]any{"engine": info.Name},
+		},
+		RunDetails: attest.RunDetails{
+			Builder:  attest.Builder{ID: info.BuilderID, Version: map[string]string{"sello": a.project.Tool, info.Name: info.Version}},
+			Metadata: attest.Metadata{InvocationID: a.run},
+		},
+	}
+	if platform != "" {
+		p.BuildDefinition.InternalParameters["platform"] = platform
+	}
+	materials := slices.Clone(a.origin.materials)
+	isolation := map[string]any{}
+	for _, c := range a.plan.Compiles {
+		if platform != "" && c.Platform.String() != platform {
+			continue
+		}
+		done := a.compiled[c.Name()]
+		materials = append(materials, done.Materials...)
+		isolation[c.Name()] = done.Isolation
+		p.RunDetails.Byproducts = append(p.RunDetails.Byproducts, done.Log)
+		m := &p.RunDetails.Metadata
+		if m.StartedOn.IsZero() || done.Started.Before(m.StartedOn) {
+			m.StartedOn = done.Started
+		}
+		if done.Finished.After(m.FinishedOn) {
+			m.FinishedOn = done.Finished
+		}
+	}
+	p.BuildDefinition.InternalParameters["isolation"] = isolation
+	p.BuildDefinition.ResolvedDependencies = distinct(materials)
+	return p
+}
+
+// entryPoint names the definition, and the build in it when the platform's artifacts come from just one.
+func (a *assembly) entryPoint(platform string) string {
+	var builds []string
+	for _, c := range a.plan.Compiles {
+		if (platform == "" || c.Platform.String() == platform) && !slices.Contains(builds, c.Build) {
+			builds = append(builds, c.Build)
+		}
+	}
+	if len(builds) == 1 {
+		return "sello.yaml#builds." + builds[0]
+	}
+	return "sello.yaml"
+}
+
+func sourceDigest(s stage.Source) map[string]string {
+	if s.Commit != "" {
+		return map[string]string{"gitCommit": s.Commit}
+	}
+	return map[string]string{"dirHash": s.DirHash}
+}
+
+// distinct sorts materials and drops repeated ones.
+func distinct(ms []material.Material) []material.Material {
+	key := func(m material.Material) string {
+		return m.URI + "\x00" + m.Name + "\x00" + m.Digest["sha256"] + "\x00" + m.Digest["gitCommit"]
+	}
+	slices.SortStableFunc(ms, func(x, y material.Material) int { return cmp.Compare(key(x), key(y)) })
+	return slices.CompactFunc(ms, func(x, y material.Material) bool { return key(x) == key(y) })
+}
+
+// platforms gives the platforms that have artifacts, "" (none) last.
+func (a *assembly) platforms() []string {
+	var out []string
+	for _, p := range a.plan.Platforms() {
+		out = append(out, p.String())
+	}
+	return append(out, "")
+}
+
+// stage makes stage.json's content from what was assembled.
+func (a *assembly) stage(c *Candidate) stage.Stage {
+	def := stage.Definition{Path: "sello.yaml", SHA256: c.DefSHA256}
+	if a.origin.published != nil {
+		def.Commit = c.Commit.ID
+	}
+	evidence := slices.Clone(c.Definition.Policy.Evidence)
+	slices.Sort(evidence)
+	return stage.Stage{
+		Type: stage.Type, Project: c.Definition.Project, Version: c.Release.Version, Channel: c.Release.Channel,
+		Source: a.origin.source, Definition: def, Artifacts: a.sorted(), Evidence: slices.Compact(evidence),
+	}
+}
+
+// writeFile writes a small file whole or not at all.
+func writeFile(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-"+strings.TrimPrefix(filepath.Base(path), ".")+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(data); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Chmod(0o644); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}

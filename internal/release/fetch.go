@@ -1,0 +1,136 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/source"
+	"github.com/sello-release/sello/internal/stage"
+)
+
+// gitOrigin is a commit as source: its tree is exported from git objects.
+func (p *Project) gitOrigin(c *Candidate) origin {
+	uri := "git+" + c.Definition.Source
+	return origin{
+		source:    stage.Source{URI: uri, Commit: c.Commit.ID, Tree: c.Commit.Tree, Time: c.Plan.Time},
+		materials: []material.Material{{Name: "source", URI: uri, Digest: map[string]string{"gitCommit": c.Commit.ID, "gitTree": c.Commit.Tree}}},
+		export: func(ctx context.Context, dest string) error {
+			tree, err := p.Repo.Export(ctx, c.Commit.ID, dest, source.Limits{})
+			if err != nil {
+				return err
+			}
+			return refuseLFS(tree)
+		},
+	}
+}
+
+// refuseLFS refuses pointers that stand where content should be: they would be built, or shipped, as they are.
+func refuseLFS(tree source.Tree) error {
+	if len(tree.LFS) == 0 {
+		return nil
+	}
+	return &gate.Refusal{Code: "source-lfs", Where: tree.LFS[0], What: "the source holds Git LFS pointers, whose content is not in the commit",
+		Expected: "the content itself in git", Actual: fmt.Sprintf("%d pointer files", len(tree.LFS)), Fix: "commit the content, or remove the file from the source of the release"}
+}
+
+// exportSource puts the source into work/src, proven to be what the commit names.
+func (a *assembly) exportSource(ctx context.Context) error {
+	if a.origin.export == nil {
+		return nil
+	}
+	src := a.path("src")
+	if err := os.RemoveAll(src); err != nil {
+		return fmt.Errorf("empty source folder: %w", err)
+	}
+	if err := os.MkdirAll(src, 0o755); err != nil {
+		return fmt.Errorf("make source folder: %w", err)
+	}
+	return a.origin.export(ctx, src)
+}
+
+// fetchBuild fetches one build's toolchain and modules.
+func (a *assembly) fetchBuild(ctx context.Context, name string) error {
+	compiles := a.plan.CompilesOf(name)
+	g := compiles[0].Go
+	toolchain, err := a.toolchain(ctx, g)
+	if err != nil {
+		return err
+	}
+	work := a.path("mod-" + name)
+	if err := removeTree(work); err != nil {
+		return fmt.Errorf("empty module folder: %w", err)
+	}
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return fmt.Errorf("make module folder: %w", err)
+	}
+	var targets []material.Target
+	for _, c := range compiles {
+		targets = append(targets, material.Target{Name: c.Platform.String(), Env: c.Go.Env, Tags: c.Go.Tags, Packages: c.Go.Packages})
+	}
+	modules, err := a.fetch.Modules(ctx, material.ModulesRequest{
+		Toolchain: toolchain, Source: a.path("src"), Dir: g.Dir, Targets: targets, Work: work, Published: a.origin.published,
+	})
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.toolchains[name], a.modules[name] = toolchain, modules
+	return nil
+}
+
+func (a *assembly) toolchain(ctx context.Context, g definition.Go) (material.Toolchain, error) {
+	gomod, err := a.goMod(g.Dir)
+	if err != nil {
+		return material.Toolchain{}, err
+	}
+	version, err := material.ToolchainFor(gomod, g.Toolchain)
+	if err != nil {
+		return material.Toolchain{}, err
+	}
+	return a.fetch.Toolchain(ctx, version)
+}
+
+// goMod reads the go.mod of the module in dir.
+func (a *assembly) goMod(dir string) ([]byte, error) {
+	root := a.path("src")
+	if a.origin.published != nil {
+		root, dir = a.origin.published.Dir, "."
+	}
+	top, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	defer top.Close()
+	data, err := top.ReadFile(filepath.Join(filepath.FromSlash(dir), "go.mod"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &gate.Refusal{Code: "go-mod-missing", Class: gate.Usage, Where: strings.TrimPrefix(dir+"/go.mod", "./"), What: "there is no Go module in the build's folder",
+			Expected: "a go.mod file", Fix: "set builds[].go.dir to the folder of the module"}
+	}
+	return data, err
+}
+
+// removeTree removes a folder whose own folders may be read-only, as module caches are.
+func removeTree(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(path, 0o755)
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
