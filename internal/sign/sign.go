@@ -1,0 +1,77 @@
+// Package sign signs statements with keys and verifies what was signed: DSSE
+// envelopes in Sigstore bundles v0.3.
+//
+// A bundle carries exactly one signature, so several people signing are several
+// bundles. What Verify returns is the very bytes that the signature covers; nobody
+// has to parse the envelope a second time. A key id in a bundle is a hint and never a
+// decision: only a key that the caller trusts, and that verifies the signature, counts.
+//
+// Supported are ECDSA on P-256 (SHA-256) and P-384 (SHA-384), and Ed25519. Signatures
+// are written as DER and standard base64; raw r||s and URL-safe base64 are read too, as
+// others write them. Certificates, transparency logs and timestamps in a bundle are
+// read past and neither needed nor believed: a bundle signed without a key is refused
+// with no-trusted-signer. Private keys and passphrases never appear in an error.
+package sign
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/gowebpki/jcs"
+
+	"github.com/sello-release/sello/internal/trust"
+)
+
+// Signer holds a private key, here or elsewhere.
+type Signer interface {
+	// Public gives the public key.
+	Public() crypto.PublicKey
+	// KeyID names the public key: trust.KeyID of Public.
+	KeyID() string
+	// Sign signs the message (hashing it as its kind of key does) and gives DER for ECDSA.
+	Sign(ctx context.Context, message []byte) ([]byte, error)
+}
+
+// SignStatement signs a payload, which has to be canonical JSON (attest's Encode), and gives
+// the bytes of a Sigstore bundle. The signature is verified before the bundle is
+// given out, so that a broken signer never leaves a bundle behind.
+func SignStatement(ctx context.Context, signer Signer, payloadType string, payload []byte) ([]byte, error) {
+	canonical, err := jcs.Transform(payload)
+	if err != nil {
+		return nil, fmt.Errorf("sign statement: %w", err)
+	}
+	if !bytes.Equal(canonical, payload) {
+		return nil, errors.New("sign statement: the payload is not canonical JSON")
+	}
+	id, err := trust.KeyID(signer.Public())
+	if err != nil {
+		return nil, fmt.Errorf("sign statement: %w", err)
+	}
+	if id != signer.KeyID() {
+		return nil, fmt.Errorf("sign statement: the signer says that it is %s, but its key is %s", signer.KeyID(), id)
+	}
+	sig, err := signer.Sign(ctx, pae(payloadType, payload))
+	if err != nil {
+		return nil, fmt.Errorf("sign statement with %s: %w", id, err)
+	}
+	if !verifies(signer.Public(), pae(payloadType, payload), sig) {
+		return nil, fmt.Errorf("sign statement with %s: the signer gave a signature that does not verify", id)
+	}
+	data, err := encodeBundle(id, payloadType, payload, sig)
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle: %w", err)
+	}
+	return data, nil
+}
+
+// pae is DSSE's pre-authentication encoding of what is signed (DSSE v1.0.2, Signature definition).
+func pae(payloadType string, payload []byte) []byte {
+	head := fmt.Sprintf("DSSEv1 %d %s %d ", len(payloadType), payloadType, len(payload))
+	return append([]byte(head), payload...)
+}
+
+func b64(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
