@@ -20,6 +20,7 @@ import (
 	"github.com/sello-release/sello/internal/engine"
 	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/store"
 )
@@ -35,13 +36,14 @@ const maxReviewed = 1 << 20
 
 // Project is a checkout whose releases are worked on, with what the verbs need from the machine.
 type Project struct {
-	Repo     *source.Repository
-	Engine   engine.Engine
-	CacheDir string           // for materials; shared between projects
-	KeyDir   string           // where private keys are
-	Events   flow.Sink        // what happens, as it happens
-	Now      func() time.Time // the clock, for sign-offs and expiry
-	Tool     string           // sello's own version, for provenance and SBOMs
+	Repo       *source.Repository
+	Engine     engine.Engine
+	CacheDir   string           // for materials; shared between projects
+	KeyDir     string           // where private keys are
+	Passphrase sign.Passphrase  // asks for the passphrase of an encrypted key
+	Events     flow.Sink        // what happens, as it happens
+	Now        func() time.Time // the clock, for sign-offs and expiry
+	Tool       string           // sello's own version, for provenance and SBOMs
 }
 
 // Open finds the checkout around dir.

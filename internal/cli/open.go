@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/engine"
+	"github.com/sello-release/sello/internal/engine/bubblewrap"
+	"github.com/sello-release/sello/internal/engine/host"
+	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/ui"
+)
+
+// open finds the checkout and gives the verbs what they need from this machine.
+func (a *app) open(ctx context.Context) (*release.Project, error) {
+	p, err := release.Open(ctx, a.dir)
+	if err != nil {
+		return nil, err
+	}
+	if p.CacheDir, err = cacheDir(); err != nil {
+		return nil, err
+	}
+	if p.KeyDir, err = keyDir(); err != nil {
+		return nil, err
+	}
+	p.Tool = a.build.Version
+	p.Passphrase = a.passphrase
+	return p, nil
+}
+
+// work opens the checkout for a verb that takes long: with progress, and with the lock held until
+// done is called. resume is the command line to go on with after a failure.
+func (a *app) work(ctx context.Context, cmd *cobra.Command, args []string) (p *release.Project, done func(), err error) {
+	if p, err = a.open(ctx); err != nil {
+		return nil, nil, err
+	}
+	a.resume = strings.Join(append([]string{cmd.CommandPath()}, args...), " ")
+	renderer, err := ui.New(a.progress, a.streams.Err)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Events = renderer
+	unlock, err := p.Lock(ctx, cmd.Name())
+	if err != nil {
+		renderer.Close()
+		return nil, nil, err
+	}
+	return p, func() { renderer.Close(); unlock() }, nil
+}
+
+// setEngine gives the project the engine that --engine names, after checking that it can run here.
+func (a *app) setEngine(ctx context.Context, p *release.Project) error {
+	var e engine.Engine
+	switch a.engine {
+	case "bubblewrap":
+		e = bubblewrap.New(bubblewrap.Options{})
+	case "host":
+		e = host.New(host.Options{})
+		fmt.Fprintln(a.streams.Err, "WARNING: --engine host runs the build without any isolation: it can read your files and use the network.")
+		fmt.Fprintln(a.streams.Err, "WARNING: its provenance names another builder, which trust.yaml grants level 1 at most.")
+	default:
+		return usage(fmt.Sprintf("--engine %s: expected bubblewrap or host", a.engine), "")
+	}
+	if err := e.Check(ctx); err != nil {
+		return err
+	}
+	p.Engine = e
+	return nil
+}
+
+func (a *app) engineFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.engine, "engine", "bubblewrap", "where steps run: bubblewrap (sandbox), or host (no isolation, level 1)")
+	_ = cmd.RegisterFlagCompletionFunc("engine", cobra.FixedCompletions([]string{"bubblewrap", "host"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// passphrase gives the passphrase of an encrypted key: from the environment, or asked for on a terminal.
+func (a *app) passphrase() ([]byte, error) {
+	if value, ok := os.LookupEnv("SELLO_PASSPHRASE"); ok {
+		return []byte(value), nil
+	}
+	in, ok := a.streams.In.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return nil, usage("the key is encrypted and there is no terminal to ask for its passphrase", "set SELLO_PASSPHRASE")
+	}
+	fmt.Fprint(a.streams.Err, "Passphrase: ")
+	value, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(a.streams.Err)
+	return value, err
+}
+
+var _ sign.Passphrase = (*app)(nil).passphrase

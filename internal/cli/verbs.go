@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/release"
+)
+
+// result prints v as JSON, or the text that human writes.
+func (a *app) result(v any, human func()) error {
+	if a.output != "json" {
+		human()
+		return nil
+	}
+	enc := json.NewEncoder(a.streams.Out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.streams.Out, format, args...) }
+
+// next prints the command to go on with.
+func (a *app) next(lines ...string) {
+	a.printf("next: %s\n", strings.Join(lines, "\n      "))
+}
+
+func (a *app) proposeCommand() *cobra.Command {
+	var o release.ProposeOptions
+	cmd := &cobra.Command{
+		Use:   "propose VERSION",
+		Short: "Write releases/VERSION.yaml, to be reviewed and merged",
+		Long: `Propose writes the release file: version, commit and channel. It is the only input of a
+release, and counts once it is on the release branch.`,
+		Example: "  sello propose v1.4.2\n  sello propose v1.5.0-rc.1 --commit 5471f1c1a2d4d0c6a2e3b5c8f7d1e0a9b8c7d6e5",
+		Args:    exactArgs(1, "VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			o.Version = args[0]
+			made, err := p.Propose(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() {
+				a.printf("proposed %s: commit %.12s of %s, in %s\n", o.Version, made.Commit, made.Branch, made.Path)
+				if made.Dirty {
+					a.printf("note: the working tree has changes that are not in that commit and will not be released\n")
+				}
+				a.next("git add "+made.Path+" && git commit -m 'Propose "+o.Version+"'   # or have it reviewed and merged", "sello stage "+made.Path)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&o.Commit, "commit", "", "full id of the commit to release (default: the tip of the branch)")
+	cmd.Flags().StringVar(&o.Channel, "channel", "", "stable, candidate or nightly (default: by the version)")
+	cmd.Flags().StringVar(&o.Notes, "notes", "", "path of the release notes")
+	_ = cmd.RegisterFlagCompletionFunc("channel", cobra.FixedCompletions([]string{"stable", "candidate", "nightly"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) stageCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "stage RELEASE-FILE",
+		Short: "Build, pack, describe and attest a release, and stage it",
+		Long: `Stage builds the release that a merged release file names: it exports the source from git
+objects, fetches and verifies toolchain and modules, builds each platform in a sandbox without a network, packs,
+describes, signs provenance, and writes all of it to the staging bucket, stage.json last.
+
+Run it again after a failure: what is done is recognised by digest.`,
+		Example: "  sello stage releases/v1.4.2.yaml",
+		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, done, err := a.work(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if err := a.setEngine(cmd.Context(), p); err != nil {
+				return err
+			}
+			staged, err := p.Stage(cmd.Context(), args[0])
+			done()
+			if err != nil {
+				return err
+			}
+			return a.result(staged, func() {
+				verb := "staged"
+				if staged.Already {
+					verb = "already staged"
+				}
+				a.printf("%s %s %s: %d artifacts, %s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), staged.Where, staged.Digest)
+				if staged.Recorded {
+					a.next("git commit -m 'Record the stage digest of "+staged.Version+"' "+staged.Path+"   # it is written there; have it reviewed", "sello sign-off "+staged.Path)
+					return
+				}
+				a.next("sello sign-off " + staged.Path)
+			})
+		},
+	}
+	a.engineFlag(cmd)
+	return cmd
+}
+
+func (a *app) signOffCommand() *cobra.Command {
+	var o release.SignOffOptions
+	cmd := &cobra.Command{
+		Use:   "sign-off RELEASE-FILE",
+		Short: "Sign off a stage as a release manager",
+		Long: `Sign-off verifies the whole stage and signs an attestation over its digest. With --rebuild it
+builds the stage here first, in another folder and with nothing of the stage, and refuses when the
+digest differs (exit code 5).`,
+		Example: "  sello sign-off releases/v1.4.2.yaml --rebuild",
+		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, done, err := a.work(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if o.Rebuild {
+				if err := a.setEngine(cmd.Context(), p); err != nil {
+					return err
+				}
+			}
+			made, err := p.SignOff(cmd.Context(), args[0], o)
+			done()
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() {
+				how := "verified"
+				if made.Rebuilt {
+					how = "verified and rebuilt with the same digest"
+				}
+				a.printf("%s signed off %s: %s\n  stage %s\n  %d of %d sign-offs by managers\n", made.Identity, made.Version, how, made.Stage, made.Counted, made.Needed)
+				if made.Counted >= made.Needed {
+					a.next("sello promote " + made.Path)
+				} else {
+					a.next("sello sign-off " + made.Path + "   # by another manager")
+				}
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.As, "as", "", "name of the key to sign with, when there are several")
+	f.BoolVar(&o.Rebuild, "rebuild", false, "build the stage here first and refuse when the digest differs")
+	f.StringVar(&o.Comment, "comment", "", "a sentence that goes into the sign-off")
+	a.engineFlag(cmd)
+	return cmd
+}
+
+func (a *app) promoteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "promote RELEASE-FILE",
+		Short: "Verify everything, then copy the stage to production by digest",
+		Long: `Promote is the gate: it verifies every artifact, every attestation and the sign-offs, and
+refuses with a reason. Then it copies by digest, reads production back and verifies it. Nothing that is published is
+ever overwritten.`,
+		Example: "  sello promote releases/v1.4.2.yaml",
+		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, done, err := a.work(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			defer done()
+			made, err := p.Promote(cmd.Context(), args[0])
+			done()
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() {
+				a.printf("promoted %s %s: %d files copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, made.Copied, made.Present, made.Where, strings.Join(made.SignedOffBy, ", "))
+				a.next("sello release " + made.Path)
+			})
+		},
+	}
+}
+
+func (a *app) releaseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "release RELEASE-FILE",
+		Short: "Tag, sign the release statement, then move the version markers, last",
+		Long: `Release makes a promoted version official: it verifies production from the outside, tags the
+commit, publishes the signed list of all files, and only then moves the markers (stable.txt, latest-1.4.txt, …), which
+never go backwards.`,
+		Example: "  sello release releases/v1.4.2.yaml",
+		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, done, err := a.work(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			defer done()
+			made, err := p.Release(cmd.Context(), args[0])
+			done()
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() {
+				a.printf("released %s %s\n  %s\n  tag %s at %.12s\n", made.Project, made.Version, made.Where, made.Tag, made.Commit)
+				if len(made.Markers) > 0 {
+					a.printf("  markers %s\n", strings.Join(made.Markers, ", "))
+				}
+				var push []string
+				if !made.Pushed {
+					push = append(push, "git push origin "+made.Tag)
+				}
+				a.next(append(push, "sello verify "+made.Where+" --trust "+release.TrustFile)...)
+			})
+		},
+	}
+}
+
+// exactArgs is cobra.ExactArgs with a message that names what is missing.
+func exactArgs(n int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		return usage(fmt.Sprintf("%s takes %s, and got %d arguments", cmd.CommandPath(), names, len(args)), cmd.CommandPath()+" "+names)
+	}
+}
+
+// releaseFiles completes the names of release files.
+func (a *app) releaseFiles(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	p, err := a.open(cmd.Context())
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	files, err := p.Proposals(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return files, cobra.ShellCompDirectiveNoFileComp
+}
+
+// size renders bytes for people.
+func size(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, suffix := float64(n)/unit, 0
+	for v >= unit && suffix < 3 {
+		v /= unit
+		suffix++
+	}
+	return fmt.Sprintf("%.1f %ciB", v, "KMGT"[suffix])
+}

@@ -1,0 +1,124 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/trust"
+)
+
+// Keys are the private keys of one project on this machine: <folder>/<project>/<identity>.key,
+// with the public key beside it in <identity>.pub.
+type Keys struct {
+	Dir string // folder of the project
+	Ask sign.Passphrase
+}
+
+// Keys gives the project's keys.
+func (p *Project) Keys(project string) Keys {
+	return Keys{Dir: filepath.Join(p.KeyDir, project), Ask: p.Passphrase}
+}
+
+// Path of a private key.
+func (k Keys) Path(identity string) string { return filepath.Join(k.Dir, identity+".key") }
+
+// Create makes a key pair for identity; an existing key is never overwritten.
+func (k Keys) Create(identity string, passphrase []byte) (*sign.Key, error) {
+	key, err := sign.Generate()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(k.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make key folder: %w", err)
+	}
+	if err := sign.WriteKeyFile(k.Path(identity), key, passphrase); err != nil {
+		return nil, err
+	}
+	public, err := key.PublicPEM()
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFile(filepath.Join(k.Dir, identity+".pub"), public); err != nil {
+		return nil, fmt.Errorf("write public key: %w", err)
+	}
+	return key, nil
+}
+
+// Names lists the identities that this machine has private keys for, sorted.
+func (k Keys) Names() ([]string, error) {
+	entries, err := os.ReadDir(k.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	var out []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".key"); ok {
+			out = append(out, name)
+		}
+	}
+	return out, nil
+}
+
+// Read reads the private key of an identity.
+func (k Keys) Read(identity string) (*sign.Key, error) {
+	return sign.ReadKeyFile(k.Path(identity), k.Ask)
+}
+
+// Signer picks the key to act with in a role: the one named, or the only one on this machine whose
+// identity has the role in the trust file. The key itself must be the identity's: names prove nothing.
+func (k Keys) Signer(t *trust.Trust, role, as string) (identity string, signer *sign.Key, err error) {
+	names, err := k.Names()
+	if err != nil {
+		return "", nil, err
+	}
+	var able []string
+	for _, name := range names {
+		if t.HasRole(name, role) {
+			able = append(able, name)
+		}
+	}
+	switch {
+	case as == "" && len(able) == 1:
+		as = able[0]
+	case as == "" && len(able) > 1:
+		return "", nil, &gate.Refusal{Code: "signer-ambiguous", Class: gate.Usage, What: "this machine has several keys with the role " + role,
+			Expected: "one of " + strings.Join(able, ", "), Fix: "add --as " + able[0]}
+	case as == "":
+		return "", nil, &gate.Refusal{Code: "signer-missing", Where: k.Dir, What: "this machine has no key with the role " + role,
+			Expected: "a key of " + orNone(t.Role(role)), Actual: "keys of " + orNone(names), Fix: "sello key new NAME --role " + role + ", and have the change of " + TrustFile + " reviewed"}
+	case !slices.Contains(names, as):
+		return "", nil, &gate.Refusal{Code: "signer-missing", Where: k.Path(as), What: "this machine has no key called " + as,
+			Expected: "one of " + orNone(names), Fix: "give the name of a key on this machine; sello key list shows them"}
+	}
+	if signer, err = k.Read(as); err != nil {
+		return "", nil, err
+	}
+	owner, ok := t.ByKeyID(signer.KeyID())
+	if !ok || !t.HasRole(owner, role) {
+		actual := "a key that " + TrustFile + " does not know"
+		if ok {
+			actual = "the key of " + owner + ", which has not the role"
+		}
+		return "", nil, &gate.Refusal{Code: "signer-not-trusted", Where: k.Path(as), What: "this key may not act as " + role,
+			Expected: "the key of " + orNone(t.Role(role)), Actual: actual,
+			Fix: "use another key, or add this one to " + TrustFile + " on the release branch (sello key trust " + as + " --role " + role + ")"}
+	}
+	return owner, signer, nil
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, ", ")
+}

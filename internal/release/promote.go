@@ -1,0 +1,118 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/verify"
+)
+
+// Promoted is what Promote did.
+type Promoted struct {
+	Project     string   `json:"project"`
+	Version     string   `json:"version"`
+	Stage       string   `json:"stage"`
+	Path        string   `json:"path"`
+	Where       string   `json:"where"`
+	Copied      int      `json:"copied"`
+	Present     int      `json:"present"` // were there with the same digest
+	SignedOffBy []string `json:"signedOffBy"`
+}
+
+// Promote is the gate: everything is verified, then copied to production by digest, then read back
+// and verified there. stage.json is copied last, so that what is not complete does not look so.
+func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
+	c, err := p.Candidate(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	staging, production, err := p.buckets(c.Definition)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.findStage(ctx, c, staging)
+	if err != nil {
+		return nil, err
+	}
+	e, err := p.signOffs(ctx, c, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := enough(e, c.Path); err != nil {
+		return nil, err
+	}
+	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
+		return nil, err
+	}
+	to := store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
+	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(production), to.Prefix())}
+	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, e.Names(), out) }); err != nil {
+		return nil, err
+	}
+	if err := p.step("verify production", func() error { return p.checkPublished(ctx, c, out.Where, false) }); err != nil {
+		return nil, err
+	}
+	out.SignedOffBy = e.Names()
+	return out, p.record("promote", c, out.Stage, map[string]string{"copied": fmt.Sprint(out.Copied)})
+}
+
+// copyStage copies artifacts, bundles and the sign-offs that count, then stage.json.
+func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayout, managers []string, out *Promoted) error {
+	var copied, present atomic.Int64
+	count := func(done store.Done, err error) error {
+		switch done {
+		case store.Written:
+			copied.Add(1)
+		case store.AlreadyThere:
+			present.Add(1)
+		}
+		return err
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(uploads)
+	for _, artifact := range s.list.Artifacts {
+		group.Go(func() error {
+			if err := count(store.CopyDigest(gctx, to.Bucket, to.File(artifact.Name), artifact.Sums, s.Bucket, s.File(artifact.Name))); err != nil {
+				return err
+			}
+			return p.copySmall(gctx, s.Bucket, s.File(artifact.Name+bundleSuffix), to.Bucket, to.File(artifact.Name+bundleSuffix), count)
+		})
+	}
+	for _, name := range managers {
+		group.Go(func() error { return p.copySmall(gctx, s.Bucket, s.SignOff(name), to.Bucket, to.SignOff(name), count) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	sums := digest.Sums{Size: int64(len(s.bytes)), SHA256: digest.Bytes(s.bytes)}
+	err := count(store.CopyDigest(ctx, to.Bucket, to.StageFile(), sums, s.Bucket, s.StageFile()))
+	out.Copied, out.Present = int(copied.Load()), int(present.Load())
+	return err
+}
+
+// copySmall copies a bundle as it stands in the stage.
+func (p *Project) copySmall(ctx context.Context, from store.Bucket, name string, to store.Bucket, toName string, count func(store.Done, error) error) error {
+	data, err := readObject(ctx, from, name, sign.MaxBundle)
+	if err != nil {
+		return err
+	}
+	sums := digest.Sums{Size: int64(len(data)), SHA256: digest.Bytes(data)}
+	return count(store.CopyDigest(ctx, to, toName, sums, from, name))
+}
+
+// checkPublished verifies production from the outside, with nothing but the public files and the trust file's bytes.
+func (p *Project) checkPublished(ctx context.Context, c *Candidate, dir string, released bool) error {
+	report, err := verify.Dir(ctx, dir, verify.Options{TrustFile: c.TrustBytes, Now: p.Now(), Unreleased: !released,
+		MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
+	if err != nil {
+		return err
+	}
+	return report.Err()
+}

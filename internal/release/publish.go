@@ -1,0 +1,212 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/source"
+	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/store"
+)
+
+// Released is what Release did.
+type Released struct {
+	Project string   `json:"project"`
+	Version string   `json:"version"`
+	Stage   string   `json:"stage"`
+	Where   string   `json:"where"`
+	Tag     string   `json:"tag"`
+	Commit  string   `json:"commit"`
+	Pushed  bool     `json:"pushed"`
+	Markers []string `json:"markers"` // those that name this version now
+}
+
+// Release makes a promoted version official. The order is the promise: sign-offs still hold, production
+// is verified from the outside, then the tag, then the release statement, then the markers. Each part is
+// recognised when it is there already, so a crash anywhere is mended by running it again.
+func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
+	c, err := p.Candidate(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	staging, production, err := p.buckets(c.Definition)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.findStage(ctx, c, staging)
+	if err != nil {
+		return nil, err
+	}
+	e, err := p.signOffs(ctx, c, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := enough(e, c.Path); err != nil {
+		return nil, err
+	}
+	to := store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
+	if err := checkPromoted(ctx, s, to, c.Path); err != nil {
+		return nil, err
+	}
+	_, signer, err := p.Keys(c.Definition.Project).Signer(c.Trust, "builder", "")
+	if err != nil {
+		return nil, err
+	}
+	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: path.Join(fmt.Sprint(production), to.Prefix())}
+	steps := []struct {
+		name string
+		do   func() error
+	}{
+		{"verify production", func() error { return p.checkPublished(ctx, c, out.Where, false) }},
+		{"tag " + out.Tag, func() (err error) { out.Pushed, err = p.tag(ctx, c, signer); return err }},
+		{"release statement", func() error { return p.statement(ctx, c, s, to, signer) }},
+		{"verify release", func() error { return p.checkPublished(ctx, c, out.Where, true) }},
+		{"markers", func() (err error) { out.Markers, err = moveMarkers(ctx, c, production); return err }},
+	}
+	for _, step := range steps {
+		if err := p.step(step.name, step.do); err != nil {
+			return nil, err
+		}
+	}
+	return out, p.record("release", c, out.Stage, map[string]string{"tag": out.Tag, "markers": strings.Join(out.Markers, " ")})
+}
+
+// checkPromoted refuses when production does not hold this very stage.
+func checkPromoted(ctx context.Context, s *staged, to store.ReleaseLayout, file string) error {
+	refs, err := store.Releases(ctx, to.Bucket, to.Project)
+	if err != nil {
+		return err
+	}
+	for _, r := range refs {
+		if r.Version == to.Version && r.Promoted {
+			data, err := readObject(ctx, to.Bucket, to.StageFile(), stage.MaxSize)
+			if err == nil && !bytes.Equal(data, s.bytes) {
+				return &gate.Refusal{Code: "version-already-released", Where: to.StageFile(), What: "this version is in production already, with another content",
+					Expected: s.digestName(), Actual: stage.Digest(data), Fix: "release the next version; a published version is never replaced"}
+			}
+			return err
+		}
+	}
+	return &gate.Refusal{Code: "not-promoted", Class: gate.Waiting, Where: to.Prefix(), What: "the stage is not in production yet", Expected: "a promoted release", Fix: "sello promote " + file}
+}
+
+// tag makes the annotated, signed tag, and pushes it when the definition names a remote.
+func (p *Project) tag(ctx context.Context, c *Candidate, signer *sign.Key) (pushed bool, err error) {
+	message := c.Definition.Project + " " + c.Release.Version + "\n"
+	if c.Release.Notes != "" {
+		notes, err := p.Repo.ReadFile(ctx, c.Tip, c.Release.Notes, maxReviewed)
+		if err != nil {
+			return false, fmt.Errorf("read release notes: %w", err)
+		}
+		message += "\n" + string(notes)
+	}
+	err = p.Repo.CreateTag(ctx, source.TagRequest{Name: c.TagName(), Commit: c.Commit.ID, Message: message, Time: p.Now(), Signer: signer.Private()})
+	if err != nil || c.Definition.Tag.Remote == "" {
+		return false, err
+	}
+	return true, p.Repo.PushTag(ctx, c.Definition.Tag.Remote, c.TagName())
+}
+
+// statement signs the list of all files of the release and publishes it, unless it is there.
+func (p *Project) statement(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, signer sign.Signer) error {
+	files, err := publishedFiles(ctx, s, to)
+	if err != nil {
+		return err
+	}
+	statement, err := attest.NewRelease(files, purl(c))
+	if err != nil {
+		return err
+	}
+	payload, err := statement.Encode()
+	if err != nil {
+		return err
+	}
+	if old, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle); err == nil {
+		return sameStatement(old, payload, c, to)
+	}
+	bundle, err := sign.SignStatement(ctx, signer, attest.PayloadType, payload)
+	if err != nil {
+		return fmt.Errorf("sign release statement: %w", err)
+	}
+	return to.Bucket.Put(ctx, to.Statement(), bytes.NewReader(bundle), store.PutOptions{Exclusive: true, ContentType: "application/json"})
+}
+
+// sameStatement accepts a statement that is there already and says the same, signed by a builder.
+func sameStatement(old, payload []byte, c *Candidate, to store.ReleaseLayout) error {
+	bundle, err := sign.ParseBundle(old)
+	if err != nil {
+		return err
+	}
+	_, said, err := sign.Verify(bundle, c.Trust.KeysOf("builder"))
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(said, payload) {
+		return nil
+	}
+	return &gate.Refusal{Code: "release-statement-conflict", Where: to.Statement(), What: "there is a release statement already, and it lists other files",
+		Expected: digest.Bytes(payload), Actual: digest.Bytes(said), Fix: "sello verify the release to see which file differs; a published statement is never replaced"}
+}
+
+// publishedFiles lists what the release consists of, with digests: the artifacts as staged, and what else was promoted as it was read back.
+func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout) ([]attest.Subject, error) {
+	infos, err := to.Bucket.List(ctx, to.Prefix())
+	if err != nil {
+		return nil, err
+	}
+	var out []attest.Subject
+	for _, info := range infos {
+		name := strings.TrimPrefix(info.Name, to.Prefix())
+		if name == stage.ReleaseBundle {
+			continue
+		}
+		sha := ""
+		if a := s.list.Find(name); a != nil {
+			sha = a.SHA256
+		} else {
+			data, err := readObject(ctx, to.Bucket, info.Name, sign.MaxBundle)
+			if err != nil {
+				return nil, err
+			}
+			sha = digest.Bytes(data)
+		}
+		out = append(out, attest.Subject{Name: name, Digest: map[string]string{"sha256": sha}})
+	}
+	return out, nil
+}
+
+// purl names the released package with its version.
+func purl(c *Candidate) string {
+	src := c.Definition.Source
+	if strings.HasPrefix(src, "pkg:") {
+		base, _, _ := strings.Cut(src, "@")
+		return base + "@" + c.Release.Version
+	}
+	host := strings.TrimPrefix(src, "https://")
+	if repo, ok := strings.CutPrefix(host, "github.com/"); ok {
+		return "pkg:github/" + strings.ToLower(strings.TrimSuffix(repo, ".git")) + "@" + c.Release.Version
+	}
+	return "pkg:generic/" + c.Definition.Project + "@" + c.Release.Version
+}
+
+// moveMarkers points the markers at the release and names those that do now.
+func moveMarkers(ctx context.Context, c *Candidate, b store.Bucket) ([]string, error) {
+	moved, err := store.MoveMarkers(ctx, b, c.Definition.Project, c.Release.Version, c.Release.Channel)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, m := range moved {
+		if m.To == c.Release.Version {
+			out = append(out, path.Base(m.Name))
+		}
+	}
+	return out, nil
+}
