@@ -1,0 +1,18 @@
+//go:build !linux
+
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+// renameNoReplace is left to a link here, which never replaces.
+func renameNoReplace(*os.Root, string, string) error { return errors.ErrUnsupported }
+
+func copyFile(ctx context.Context, dst, src *os.File) error {
+	_, err := io.CopyBuffer(onlyWriter{dst}, ctxReader{ctx, src}, make([]byte, 1<<20))
+	return err
+}
