@@ -1,34 +1,46 @@
 // Package definition reads the two reviewed files that a release is made from:
 // sello.yaml (how to build) and releases/<version>.yaml (what to release).
 //
-// Both are decoded strictly: an unknown key, a wrong type, a duplicate or an
-// alias is an error with file, line and column, and a suggestion where one is near. The
-// package does no I/O: it turns bytes into values.
+// # Promises
+//
+// Both are decoded strictly (see package strictyaml) and checked completely: everything that is wrong is
+// reported at once, each with file, line, column, a stable code and a remedy. What Parse accepts
+// has no path that leaves the source, no variable that reaches around the build's isolation, no
+// template with an unknown value, and no two files with one name. WithDefaults fills in
+// every value that was left out, so that nothing else in Sello knows a default.
+//
+// # What it does not do
+//
+// No I/O: it turns bytes into values. It does not know whether a package, a file or a commit exists.
+//
+// The JSON schemas in schema/ and docs/reference/definition.md are written by go generate
+// from the types here and their comments.
 package definition
+
+//go:generate go run ./gen -root ../..
 
 // FileName is the definition's path in the source.
 const FileName = "sello.yaml"
 
-// Definition is sello.yaml: how to build. Every field but project, source and
-// builds has a default, which Defaults fills in and `sello plan` shows.
+// Definition is sello.yaml: how to build. Every key but project, source and builds has a default, which `sello plan` shows.
 type Definition struct {
 	// Project is the project's name: lower-case letters, digits, '-', '_' and '.'. It starts the names of archives and names the folder in a bucket.
-	Project string `yaml:"project"`
+	Project string `yaml:"project" jsonschema:"pattern=^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$,maxLength=64" example:"age"`
 	// Source is the canonical URI of the source: an https URL of a git repository, or pkg:golang/<module path>[@version] to build a published Go module (the module zip is the source).
-	Source string `yaml:"source"`
-	// Repository is the https URL of the git repository that holds this file. Only needed when source is a Go module.
-	Repository string `yaml:"repository,omitempty"`
-	// Branch is the branch that release files are read from, and that a released commit must be on. A trailing * matches any suffix: release-*.
+	Source string `yaml:"source" jsonschema:"pattern=^(https://|pkg:golang/)" example:"https://github.com/FiloSottile/age"`
+	// Repository is the https URL of the git repository that holds this file. Only allowed when source is a Go module.
+	Repository string `yaml:"repository,omitempty" jsonschema:"pattern=^https://" example:"https://github.com/example/packages"`
+	// Branch is the branch that release files are read from, and that a released commit must be on. A trailing * matches any suffix: release-*. Default: main.
 	Branch string `yaml:"branch,omitempty"`
-	// Staging is the URL of the bucket that staged releases are written to.
-	Staging string `yaml:"staging,omitempty"`
-	// Production is the URL of the bucket that releases are published in.
-	Production string `yaml:"production,omitempty"`
+	// Staging is the bucket that staged releases are written to: ./path below the root of the repository, or file:///absolute/path. Default: ./.sello/staging.
+	Staging string `yaml:"staging,omitempty" jsonschema:"pattern=^(\\./|file:///)"`
+	// Production is the bucket that releases are published in: ./path below the root of the repository, or file:///absolute/path. Default: ./.sello/production.
+	Production string `yaml:"production,omitempty" jsonschema:"pattern=^(\\./|file:///)"`
 	// Builds say what is compiled.
-	Builds []Build `yaml:"builds"`
-	// Archives say how files are packed. Default: one archive a platform with all binaries, LICENSE and README.
-	Archives []Archive `yaml:"archives,omitempty"`
-	// SourceArchive says whether the source is shipped as a tar.gz.
+	Builds []Build `yaml:"builds" jsonschema:"minItems=1"`
+	// Archives say how files are packed. Default: one archive a platform with the binaries of all builds.
+	Archives []Archive `yaml:"archives,omitempty" jsonschema:"minItems=1"`
+	// SourceArchive says whether the source is shipped as a tar.gz. Default: true.
 	SourceArchive *bool `yaml:"source-archive,omitempty"`
 	// Policy says what must hold before a release.
 	Policy Policy `yaml:"policy,omitempty"`
@@ -36,88 +48,88 @@ type Definition struct {
 	Tag Tag `yaml:"tag,omitempty"`
 }
 
-// Build is one build: exactly one builder is set.
+// Build is one build. Exactly one builder is set; go is the only one so far.
 type Build struct {
 	// Name of the build; unique. Default: the project's name.
-	Name string `yaml:"name,omitempty"`
+	Name string `yaml:"name,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$,maxLength=64" example:"age"`
 	// Go compiles Go programs.
 	Go *Go `yaml:"go,omitempty"`
 }
 
-// Go compiles the main packages that match Packages, for each platform, with one run of the Go command a platform.
+// Go compiles the main packages that match packages, for each platform, with one run of the Go command a platform. cgo is off, and the Go command trims paths.
 type Go struct {
-	// Dir is the folder of the Go module, relative to the root of the source.
+	// Dir is the folder of the Go module, relative to the root of the source. Default: ".".
 	Dir string `yaml:"dir,omitempty"`
-	// Packages are patterns as the Go command takes them, relative to dir: ./cmd/... . Packages that are not programs are passed over.
-	Packages []string `yaml:"packages"`
-	// Platforms are os/arch, with an optional variant: linux/amd64, linux/arm/v7, linux/amd64/v3.
-	Platforms []string `yaml:"platforms,omitempty"`
-	// Toolchain is the Go toolchain: go1.26.8, or local for the one on this machine (its digest is recorded). Default: go.mod's.
-	Toolchain string `yaml:"toolchain,omitempty"`
+	// Packages are patterns as the Go command takes them, relative to dir, each starting with ./ (or a single dot). Packages that are not programs are passed over.
+	Packages []string `yaml:"packages" jsonschema:"minItems=1,uniqueItems=true" example:"[./cmd/...]"`
+	// Platforms are os/arch, with an optional variant: linux/amd64, linux/arm/v7, linux/amd64/v3. Without a variant it is the arch's least: amd64/v1, arm64/v8.0; for arm it is v7. Default: [linux/amd64, linux/arm64, darwin/amd64, darwin/arm64, windows/amd64].
+	Platforms []string `yaml:"platforms,omitempty" jsonschema:"minItems=1,uniqueItems=true"`
+	// Toolchain is the Go toolchain: go1.26.8, or local for the one on this machine (its digest is recorded). Default: the one that go.mod names.
+	Toolchain string `yaml:"toolchain,omitempty" jsonschema:"pattern=^(local|go1\\.[0-9]+(\\.[0-9]+|rc[0-9]+))$" example:"go1.26.8"`
 	// LDFlags are passed to the linker. Templates allowed.
-	LDFlags string `yaml:"ldflags,omitempty"`
+	LDFlags string `yaml:"ldflags,omitempty" example:"-s -w -X main.Version={{ .Version }}"`
 	// GCFlags are passed to the compiler.
-	GCFlags string `yaml:"gcflags,omitempty"`
+	GCFlags string `yaml:"gcflags,omitempty" example:"-l"`
 	// Tags are build tags.
-	Tags []string `yaml:"tags,omitempty"`
-	// Env are environment variables of the build; GO* and CGO_* only. Templates allowed in values.
+	Tags []string `yaml:"tags,omitempty" jsonschema:"uniqueItems=true" example:"[netgo, osusergo]"`
+	// Env are environment variables of the build: GODEBUG, GOEXPERIMENT, GOFIPS140, GOGC, GOMAXPROCS, GOMEMLIMIT, and GOWORK=off, GO111MODULE=on. Templates allowed in values. Default: {CGO_ENABLED: "0"}, always.
 	Env map[string]string `yaml:"env,omitempty"`
 }
 
 // Archive packs the binaries of builds, and extra files, one archive a platform.
 type Archive struct {
-	// Name of the archive without its ending. Templates allowed.
+	// Name of the archive without its ending. It must differ between platforms. Templates allowed. Default: "{{ .Project }}_{{ .Version }}_{{ .OS }}_{{ .Arch }}", with {{ .Variant }} at its end when a platform has one.
 	Name string `yaml:"name,omitempty"`
 	// Builds whose binaries go in. Default: all.
-	Builds []string `yaml:"builds,omitempty"`
-	// Files of the source that go in: paths or glob patterns, relative to the root of the source. Default: LICENSE*, LICENCE*, COPYING*, NOTICE*, README*, CHANGELOG* at the root, where present.
-	Files []string `yaml:"files,omitempty"`
-	// Format is tar.gz or zip.
-	Format string `yaml:"format,omitempty"`
-	// Windows is the format for windows.
-	Windows string `yaml:"windows,omitempty"`
+	Builds []string `yaml:"builds,omitempty" jsonschema:"minItems=1,uniqueItems=true" example:"[age]"`
+	// Files of the source that go in: paths or glob patterns (* does not match a slash), relative to the root of the source. Default: [LICENSE*, LICENCE*, COPYING*, NOTICE*, README*, CHANGELOG*], where present.
+	Files []string `yaml:"files,omitempty" jsonschema:"uniqueItems=true"`
+	// Format of the archive. Default: tar.gz.
+	Format string `yaml:"format,omitempty" jsonschema:"enum=tar.gz,enum=zip"`
+	// Windows is the format for windows. Default: zip.
+	Windows string `yaml:"windows,omitempty" jsonschema:"enum=tar.gz,enum=zip"`
 }
 
 // Policy says what must hold before a release. trust.yaml's thresholds hold in any case; policy can only ask for more.
 type Policy struct {
-	// SignOffs asks for sign-offs.
+	// SignOffs asks for sign-offs by release managers.
 	SignOffs SignOffs `yaml:"sign-offs,omitempty"`
-	// Evidence that every artifact needs: provenance, sbom.
-	Evidence []string `yaml:"evidence,omitempty"`
-	// Level is the least SLSA Build level of the builder, as trust.yaml grants it.
-	Level int `yaml:"level,omitempty"`
+	// Evidence that every artifact needs. A release without it stops. Default: [provenance, sbom].
+	Evidence []string `yaml:"evidence,omitempty" jsonschema:"enum=provenance,enum=sbom,minItems=1,uniqueItems=true"`
+	// Level is the least SLSA Build level of the builder, as trust.yaml grants it. Default: 0.
+	Level int `yaml:"level,omitempty" jsonschema:"minimum=0,maximum=3"`
 }
 
 // SignOffs asks for sign-offs by release managers.
 type SignOffs struct {
 	// Manager is how many managers have to sign off. Default: trust.yaml's threshold, which this can raise and never lower.
-	Manager int `yaml:"manager,omitempty"`
-	// Rebuilt is how many of them must have rebuilt the stage themselves.
-	Rebuilt int `yaml:"rebuilt,omitempty"`
-	// ValidFor is how long a sign-off counts: 720h.
+	Manager int `yaml:"manager,omitempty" jsonschema:"minimum=0,maximum=100" example:"2"`
+	// Rebuilt is how many of them must have rebuilt the stage themselves and got the same bytes. Default: 0.
+	Rebuilt int `yaml:"rebuilt,omitempty" jsonschema:"minimum=0,maximum=100"`
+	// ValidFor is how long a sign-off counts, from 1h to 8760h. Default: 720h.
 	ValidFor string `yaml:"valid-for,omitempty"`
 }
 
 // Tag says how the release's tag is made.
 type Tag struct {
-	// Prefix of the tag's name: tools/ gives tools/v1.2.3.
-	Prefix string `yaml:"prefix,omitempty"`
-	// Remote that the tag is pushed to. Default: it is not pushed.
-	Remote string `yaml:"remote,omitempty"`
+	// Prefix of the tag's name: tools/ gives tools/v1.2.3. Default: none.
+	Prefix string `yaml:"prefix,omitempty" example:"tools/"`
+	// Remote is the name of the git remote that the tag is pushed to. Default: none, it is not pushed.
+	Remote string `yaml:"remote,omitempty" example:"origin"`
 }
 
-// Release is releases/<version>.yaml: what to release, never how.
+// Release is releases/<version>.yaml: what to release, never how. It is reviewed and merged, and is the only input of a release.
 type Release struct {
-	// Version is a semantic version with its v: v1.4.2, v1.5.0-rc.1.
-	Version string `yaml:"version"`
+	// Version is a semantic version with its v: v1.4.2, v1.5.0-rc.1. The file is named after it.
+	Version string `yaml:"version" jsonschema:"pattern=^v(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?$" example:"v1.4.2"`
 	// Commit is the full commit id of the source (of the definition, when the source is a Go module).
-	Commit string `yaml:"commit"`
-	// Channel is stable, candidate or nightly.
-	Channel string `yaml:"channel,omitempty"`
-	// Notes is the path of the release notes, relative to the root of the repository.
-	Notes string `yaml:"notes,omitempty"`
-	// Stage is the stage digest (sha256:…), written by sello stage as a change to be reviewed.
-	Stage string `yaml:"stage,omitempty"`
+	Commit string `yaml:"commit" jsonschema:"pattern=^([0-9a-f]{40}|[0-9a-f]{64})$" example:"5471f1c1a2d4d0c6a2e3b5c8f7d1e0a9b8c7d6e5"`
+	// Channel of the release. Default: stable, or candidate for a pre-release version.
+	Channel string `yaml:"channel,omitempty" jsonschema:"enum=stable,enum=candidate,enum=nightly"`
+	// Notes is the path of the release notes, relative to the root of the repository. Default: none.
+	Notes string `yaml:"notes,omitempty" example:"releases/v1.4.2.md"`
+	// Stage is the stage digest, written by sello stage as a change to be reviewed.
+	Stage string `yaml:"stage,omitempty" jsonschema:"pattern=^sha256:[0-9a-f]{64}$" example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
 }
 
 // Channels of a release file, in the order of their stability.

@@ -118,3 +118,9 @@ func (d *Document) Err() error {
 	}
 	return errs
 }
+
+// LineColumn gives the position of the value at path as numbers, as Where does.
+func (d *Document) LineColumn(path string) (line, column int) {
+	p := d.find(path)
+	return p.line, p.column
+}

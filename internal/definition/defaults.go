@@ -1,0 +1,119 @@
+package definition
+
+import (
+	"maps"
+	"path"
+	"slices"
+)
+
+// Defaults of the definition; docs/reference/definition.md states them too.
+const (
+	DefaultBranch     = "main"
+	DefaultStaging    = "./.sello/staging"
+	DefaultProduction = "./.sello/production"
+	DefaultValidFor   = "720h"
+	defaultName       = "{{ .Project }}_{{ .Version }}_{{ .OS }}_{{ .Arch }}"
+)
+
+// Defaults that are lists. Nobody changes them.
+var (
+	DefaultPlatforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64"}
+	// DefaultFiles go into an archive where they are present.
+	DefaultFiles    = []string{"LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "README*", "CHANGELOG*"}
+	DefaultEvidence = []string{"provenance", "sbom"}
+)
+
+// WithDefaults gives a copy of an accepted definition in which every value is filled in that has
+// a default. Two values stay as they are: an empty toolchain, which is go.mod's, and
+// policy.sign-offs.manager 0, which is trust.yaml's threshold.
+func (d *Definition) WithDefaults() *Definition {
+	c := *d
+	c.Branch = or(d.Branch, DefaultBranch)
+	c.Staging = or(d.Staging, DefaultStaging)
+	c.Production = or(d.Production, DefaultProduction)
+	c.SourceArchive = new(bool)
+	*c.SourceArchive = d.SourceArchive == nil || *d.SourceArchive
+	c.Policy.Evidence = orList(d.Policy.Evidence, DefaultEvidence)
+	c.Policy.SignOffs.ValidFor = or(d.Policy.SignOffs.ValidFor, DefaultValidFor)
+	c.Builds = make([]Build, len(d.Builds))
+	for i, b := range d.Builds {
+		c.Builds[i] = b.withDefaults(d.Project)
+	}
+	c.Archives = slices.Clone(d.Archives)
+	if len(c.Archives) == 0 {
+		c.Archives = []Archive{{}}
+	}
+	for i, a := range c.Archives {
+		c.Archives[i] = c.archiveWithDefaults(a)
+	}
+	return &c
+}
+
+func (b Build) withDefaults(project string) Build {
+	b.Name = or(b.Name, project)
+	if b.Go == nil {
+		return b
+	}
+	g := *b.Go
+	g.Dir = path.Clean(or(g.Dir, "."))
+	g.Packages = slices.Clone(g.Packages)
+	g.Platforms = orList(g.Platforms, DefaultPlatforms)
+	g.Tags = slices.Clone(g.Tags)
+	env := map[string]string{"CGO_ENABLED": "0"}
+	maps.Copy(env, g.Env)
+	g.Env = env
+	b.Go = &g
+	return b
+}
+
+// archiveWithDefaults needs the builds' defaults to be filled in.
+func (d *Definition) archiveWithDefaults(a Archive) Archive {
+	if len(a.Builds) == 0 {
+		for _, b := range d.Builds {
+			a.Builds = append(a.Builds, b.Name)
+		}
+	} else {
+		a.Builds = slices.Clone(a.Builds)
+	}
+	a.Files = orList(a.Files, DefaultFiles)
+	a.Format = or(a.Format, "tar.gz")
+	a.Windows = or(a.Windows, "zip")
+	if a.Name == "" {
+		a.Name = defaultName
+		if slices.ContainsFunc(d.ArchivePlatforms(a), func(p Platform) bool { return p.Variant != "" }) {
+			a.Name += "{{ .Variant }}"
+		}
+	}
+	return a
+}
+
+// ArchivePlatforms gives the platforms of an archive's builds, in the order in which the builds name them.
+// The definition has its defaults, the archive names its builds.
+func (d *Definition) ArchivePlatforms(a Archive) []Platform {
+	var ps []Platform
+	for _, b := range d.Builds {
+		if b.Go == nil || !slices.Contains(a.Builds, b.Name) {
+			continue
+		}
+		for _, s := range b.Go.Platforms {
+			if p, err := ParsePlatform(s); err == nil && !slices.Contains(ps, p) {
+				ps = append(ps, p)
+			}
+		}
+	}
+	return ps
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func orList(s, fallback []string) []string {
+	if s == nil {
+		return slices.Clone(fallback)
+	}
+	return slices.Clone(s)
+}
