@@ -72,7 +72,7 @@ func readRelease(data []byte) (*Release, *strictyaml.Document, error) {
 func replaceStage(data []byte, doc *strictyaml.Document, old, digest string) []byte {
 	line, column := doc.LineColumn("stage")
 	lines := strings.SplitAfter(string(data), "\n")
-	at := []rune(strings.TrimPrefix(lines[line-1], "\uFEFF"))
+	at := []rune(lines[line-1])
 	head, tail := string(at[:column-1]), string(at[column-1:])
 	for _, q := range []string{"", "'", `"`} {
 		if rest, ok := strings.CutPrefix(tail, q+old+q); ok {

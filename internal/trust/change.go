@@ -1,0 +1,156 @@
+package trust
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/gate"
+)
+
+// Clone gives a copy that shares nothing with t.
+func (t *Trust) Clone() *Trust {
+	c := *t
+	c.Identities, c.Roles, c.Builders = maps.Clone(t.Identities), maps.Clone(t.Roles), slices.Clone(t.Builders)
+	for name, r := range c.Roles {
+		r.Identities = slices.Clone(r.Identities)
+		c.Roles[name] = r
+	}
+	c.names = nil
+	return &c
+}
+
+// Next gives a copy to be changed into the version after t: it counts one more, and names t's digest.
+func (t *Trust) Next() *Trust {
+	c := t.Clone()
+	c.Version, c.Previous, c.sha256 = t.Version+1, "sha256:"+t.Digest(), ""
+	return c
+}
+
+// Add gives an identity a role, and adds the identity when it is not there yet. An identity that is there
+// must have the same key. The managers' threshold stays as it is, but is never below 1.
+func (t *Trust) Add(name string, id Identity, role string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if !slices.Contains(Roles, role) {
+		return &gate.Refusal{Code: "trust-unknown-role", Class: gate.Usage, What: "there is no such role",
+			Expected: "one of " + strings.Join(Roles, ", "), Actual: fmt.Sprintf("%q", role)}
+	}
+	keyid, r := checkKey(id.Key)
+	if r != nil {
+		r.Class = gate.Usage
+		return r
+	}
+	t.names = nil
+	if other, ok := t.ByKeyID(keyid); ok && other != name {
+		return &gate.Refusal{Code: "trust-duplicate-key", Class: gate.Usage, What: "one key belongs to two identities",
+			Expected: "a key for each identity", Actual: name + " has the key of " + other}
+	} else if _, exists := t.Identities[name]; exists && !ok {
+		return &gate.Refusal{Code: "trust-identity-exists", Class: gate.Usage, What: "the identity " + name + " has another key",
+			Fix: "choose another name, or remove the old identity first"}
+	} else if ok {
+		id = t.Identities[name]
+	}
+	t.set(name, id, role)
+	return nil
+}
+
+func (t *Trust) set(name string, id Identity, role string) {
+	if t.Identities == nil {
+		t.Identities = map[string]Identity{}
+	}
+	if t.Roles == nil {
+		t.Roles = map[string]Role{}
+	}
+	t.Identities[name] = id
+	r := t.Roles[role]
+	if !slices.Contains(r.Identities, name) {
+		r.Identities = append(slices.Clone(r.Identities), name)
+	}
+	if role == RoleManager {
+		r.Threshold = max(1, r.Threshold)
+	}
+	t.Roles[role] = r
+	t.names, t.sha256 = nil, ""
+}
+
+// Remove takes an identity out of the file, its roles and its builders. Whether what is left
+// can release anything, Parse decides.
+func (t *Trust) Remove(name string) {
+	delete(t.Identities, name)
+	for role, r := range t.Roles {
+		r.Identities = slices.DeleteFunc(slices.Clone(r.Identities), func(s string) bool { return s == name })
+		t.Roles[role] = r
+	}
+	t.Builders = slices.DeleteFunc(slices.Clone(t.Builders), func(b Builder) bool { return b.Signer == name })
+	t.names, t.sha256 = nil, ""
+}
+
+// Marshal writes trust.yaml with the line that tells editors its schema, and with comments. Equal
+// values give equal bytes.
+func Marshal(t *Trust) []byte {
+	var b bytes.Buffer
+	b.WriteString(definition.Modeline("trust"))
+	fmt.Fprintf(&b, "# Whose signatures count for %s. Whoever verifies a release needs this file, and has to trust it alone.\n", t.Project)
+	fmt.Fprintf(&b, "version: %d # one more for each change\n", t.Version)
+	fmt.Fprintf(&b, "project: %s\nsource: %s\n", definition.Scalar(t.Project), definition.Scalar(t.Source))
+	fmt.Fprintf(&b, "expires: %s # the last day on which this file counts\n", t.Expires)
+	b.WriteString("identities:\n")
+	for _, name := range t.Names() {
+		marshalIdentity(&b, name, t.Identities[name])
+	}
+	b.WriteString("roles:\n")
+	for _, role := range Roles {
+		marshalRole(&b, role, t.Roles[role])
+	}
+	b.WriteString("builders: # the build level we grant; what provenance says of itself does not count\n")
+	for _, l := range t.Builders {
+		fmt.Fprintf(&b, "  - id: %s\n    signer: %s\n    level: %d\n", definition.Scalar(l.ID), definition.Scalar(l.Signer), l.Level)
+	}
+	if t.Previous != "" {
+		fmt.Fprintf(&b, "previous: %s # the version before; its managers sign this one\n", t.Previous)
+	}
+	return b.Bytes()
+}
+
+func marshalIdentity(b *bytes.Buffer, name string, id Identity) {
+	if pub, err := ParsePublicKey([]byte(id.Key)); err == nil {
+		if keyid, err := KeyID(pub); err == nil {
+			fmt.Fprintf(b, "  # %s\n", keyid)
+		}
+	}
+	fmt.Fprintf(b, "  %s:\n    key: |\n", definition.Scalar(name))
+	for line := range strings.Lines(strings.TrimSpace(id.Key) + "\n") {
+		b.WriteString("      " + strings.TrimSpace(line) + "\n")
+	}
+	if id.NotBefore != "" {
+		fmt.Fprintf(b, "    not-before: %s\n", id.NotBefore)
+	}
+	if id.Expires != "" {
+		fmt.Fprintf(b, "    expires: %s\n", id.Expires)
+	}
+}
+
+// meanings are the comments beside the roles.
+var meanings = map[string]string{
+	RoleBuilder:   "signs provenance",
+	RoleManager:   "signs off releases; threshold says how many have to",
+	RoleAssociate: "may stage and rebuild; never counts for a release",
+}
+
+func marshalRole(b *bytes.Buffer, role string, r Role) {
+	if len(r.Identities) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "  %s: # %s\n    identities:\n", role, meanings[role])
+	for _, name := range r.Identities {
+		fmt.Fprintf(b, "      - %s\n", definition.Scalar(name))
+	}
+	if r.Threshold != 0 {
+		fmt.Fprintf(b, "    threshold: %d\n", r.Threshold)
+	}
+}

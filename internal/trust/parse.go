@@ -1,0 +1,257 @@
+package trust
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/strictyaml"
+)
+
+// Parse reads trust.yaml. The error is a strictyaml.Errors with every refusal.
+func Parse(path string, data []byte) (*Trust, error) {
+	t := &Trust{}
+	doc, err := strictyaml.Decode(path, data, t)
+	if doc == nil {
+		if gate.Code(err) == "yaml-empty" {
+			return nil, strictyaml.Errors{{Code: "trust-empty", Class: gate.Usage, Where: path,
+				What: "the trust file is empty: it trusts nobody", Fix: "sello init writes one"}}
+		}
+		return nil, err
+	}
+	c := checker{doc, t}
+	c.head()
+	c.identities()
+	c.roles()
+	c.builders()
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	t.sha256 = digest.Bytes(data)
+	t.ByKeyID("") // build the index now: a Trust is then safe for use by several goroutines
+	return t, nil
+}
+
+type checker struct {
+	doc *strictyaml.Document
+	t   *Trust
+}
+
+func (c checker) refuse(path, code, what, expected, actual, fix string) {
+	c.doc.Refuse(path, gate.Refusal{Code: code, What: what, Expected: expected, Actual: actual, Fix: fix})
+}
+
+var previous = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func (c checker) head() {
+	t := c.t
+	if t.Version < 1 {
+		c.refuse("version", "trust-version", "this is not a version of the file", "1 or more", fmt.Sprint(t.Version), "count from 1, one more for each change")
+	}
+	c.named("project", "trust-project", definition.CheckProject(t.Project))
+	_, err := definition.ParseSource(t.Source)
+	c.named("source", "trust-source", err)
+	c.date("expires", t.Expires)
+	if c.doc.Has("previous") && !previous.MatchString(t.Previous) {
+		c.refuse("previous", "trust-previous", "this is not the digest of a file", "sha256: and 64 lower-case hexadecimal digits", fmt.Sprintf("%q", t.Previous), "")
+	}
+}
+
+// named adds another package's refusal under a code of our own.
+func (c checker) named(path, code string, err error) {
+	var r *gate.Refusal
+	if c.doc.Has(path) && errors.As(err, &r) {
+		own := *r
+		own.Code = code
+		c.doc.Refuse(path, own)
+	}
+}
+
+func (c checker) date(path string, d Date) {
+	if c.doc.Has(path) && d.Start().IsZero() {
+		c.refuse(path, "trust-date", "this is not a day", "year-month-day, as 2027-06-30", fmt.Sprintf("%q", string(d)), "")
+	}
+}
+
+var identityName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`)
+
+// CheckName refuses names of identities that are not portable names of files: sign-offs are stored under them.
+func CheckName(name string) error {
+	if identityName.MatchString(name) && !strings.Contains(name, "..") && definition.SafeName(name) == nil {
+		return nil
+	}
+	return &gate.Refusal{Code: "trust-identity-name", Class: gate.Usage, What: "this is not a name for an identity",
+		Expected: "lower-case letters, digits, '-', '_' and '.', at most 64", Actual: fmt.Sprintf("%q", name)}
+}
+
+func (c checker) identities() {
+	owner := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.t.Identities)) {
+		at, id := "identities."+name, c.t.Identities[name]
+		c.named(at, "trust-identity-name", CheckName(name))
+		c.date(at+".not-before", id.NotBefore)
+		c.date(at+".expires", id.Expires)
+		if s, e := id.NotBefore.Start(), id.Expires.End(); !s.IsZero() && !e.IsZero() && !s.Before(e) {
+			c.refuse(at+".expires", "trust-date", "the identity expires before it begins to count", "a day from "+string(id.NotBefore)+" on", string(id.Expires), "")
+		}
+		if !c.doc.Has(at + ".key") {
+			continue
+		}
+		keyid, r := checkKey(id.Key)
+		if r != nil {
+			c.doc.Refuse(at+".key", *r)
+			continue
+		}
+		if other, dup := owner[keyid]; dup {
+			c.refuse(at+".key", "trust-duplicate-key", "one key belongs to two identities", "a key for each identity", name+" has the key of "+other, "remove one of them: whoever holds the key would count twice")
+			continue
+		}
+		owner[keyid] = name
+	}
+}
+
+// checkKey gives the key's id, or why it is refused.
+func checkKey(text string) (string, *gate.Refusal) {
+	r := &gate.Refusal{Code: "trust-key", What: "this is not a public key", Expected: "PEM, -----BEGIN PUBLIC KEY-----, ECDSA P-256 or P-384, or Ed25519"}
+	pub, err := ParsePublicKey([]byte(text))
+	if err == nil {
+		id, err := KeyID(pub)
+		if err == nil {
+			return id, nil
+		}
+		r.Cause = err
+		return "", r
+	}
+	r.Cause = err
+	block, _ := pem.Decode([]byte(text))
+	switch {
+	case block != nil && strings.Contains(block.Type, "PRIVATE KEY"):
+		r.Code, r.What, r.Cause = "trust-private-key", "this is a private key, and this file is public", nil
+		r.Fix = "remove it, make a new key, and use that one's public key: this one is no longer secret"
+	case strings.HasPrefix(text, "ssh-") || strings.HasPrefix(text, "ecdsa-sha2-"):
+		r.Fix = "convert the SSH key to PEM: ssh-keygen -e -m PKCS8 -f KEY.pub"
+	case block != nil && block.Type == "PUBLIC KEY" && weak(block.Bytes):
+		r.Code, r.What, r.Cause = "trust-weak-key", "this key is too weak", nil
+		r.Fix = "make a new key: sello key new NAME"
+	}
+	return "", r
+}
+
+func (c checker) roles() {
+	t := c.t
+	member := map[string]string{}
+	for _, role := range slices.Sorted(maps.Keys(t.Roles)) {
+		at := "roles." + role
+		if !slices.Contains(Roles, role) {
+			fix := ""
+			if near := strictyaml.Nearest(role, Roles); near != "" {
+				fix = fmt.Sprintf("did you mean %q?", near)
+			}
+			c.refuse(at, "trust-unknown-role", "there is no such role", "one of "+strings.Join(Roles, ", "), fmt.Sprintf("%q", role), fix)
+			continue
+		}
+		c.members(at+".identities", role, t.Roles[role].Identities, member)
+		c.threshold(at, role, t.Roles[role])
+	}
+	if c.doc.Has("roles") {
+		if len(t.Roles[RoleManager].Identities) == 0 {
+			c.refuse("roles.manager", "trust-no-managers", "nobody can sign off a release", "at least one identity with the role manager", "none", "")
+		}
+		if len(t.Roles[RoleBuilder].Identities) == 0 {
+			c.refuse("roles.builder", "trust-no-builder", "nobody can sign provenance", "at least one identity with the role builder", "none", "")
+		}
+	}
+}
+
+func (c checker) members(at, role string, names []string, member map[string]string) {
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		if _, ok := c.t.Identities[name]; !ok {
+			known := c.t.Names()
+			fix := "add it to identities, or remove it here"
+			if near := strictyaml.Nearest(name, known); near != "" {
+				fix = fmt.Sprintf("did you mean %q?", near)
+			}
+			c.refuse(at, "trust-unknown-identity", "there is no such identity", "one of "+strings.Join(known, ", "), fmt.Sprintf("%q", name), fix)
+		}
+		if slices.Contains(names[:i], name) {
+			c.refuse(at, "trust-duplicate-identity", "an identity has the role twice", "each once", name, "remove one of them: one identity counts once")
+		}
+		if other := member[name]; other != "" && other != role && (role == RoleAssociate || role == RoleManager) && other != RoleBuilder {
+			c.refuse(at, "trust-role-conflict", "an associate never counts for a release, a manager does", "one of the two roles", name+" has the roles "+other+" and "+role, "remove one of them")
+		}
+		member[name] = role
+	}
+}
+
+func (c checker) threshold(at, role string, r Role) {
+	stated := c.doc.Has(at + ".threshold")
+	switch n := len(r.Identities); {
+	case !stated && role == RoleManager:
+		c.refuse(at, "trust-threshold", "it is not said how many managers it takes", "threshold: 1 or more", "none", "add threshold: 2, or as many as have to agree")
+	case !stated || n == 0:
+	case r.Threshold < 1:
+		c.refuse(at+".threshold", "trust-threshold", "a threshold below one would let anything pass", "1 or more", fmt.Sprint(r.Threshold), "")
+	case r.Threshold > n:
+		c.refuse(at+".threshold", "trust-threshold-unreachable", "the threshold can never be reached", fmt.Sprintf("at most %d, the number of identities with the role %s", n, role),
+			fmt.Sprint(r.Threshold), "lower it, or add identities")
+	case role != RoleManager && r.Threshold > 1:
+		c.refuse(at+".threshold", "trust-threshold", "only managers have a threshold above one", "1", fmt.Sprint(r.Threshold), "remove the key")
+	}
+}
+
+func (c checker) builders() {
+	t := c.t
+	if c.doc.Has("builders") && len(t.Builders) == 0 {
+		c.refuse("builders", "trust-no-builder", "no builder is trusted", "at least one", "[]", "")
+	}
+	for i, b := range t.Builders {
+		at := fmt.Sprintf("builders[%d]", i)
+		if u, err := url.Parse(b.ID); c.doc.Has(at+".id") && (err != nil || u.Scheme != "https" || u.Host == "") {
+			c.refuse(at+".id", "trust-builder-id", "this is not the id of a builder", "an https URI", fmt.Sprintf("%q", b.ID), "")
+		}
+		if c.doc.Has(at+".signer") && !t.HasRole(b.Signer, RoleBuilder) {
+			c.refuse(at+".signer", "trust-builder-signer", "the signer has not the role builder", "one of "+strings.Join(t.Role(RoleBuilder), ", "), fmt.Sprintf("%q", b.Signer), "")
+		}
+		if b.Level < 0 || b.Level > 3 {
+			c.refuse(at+".level", "trust-level", "there is no such build level", "0 to 3", fmt.Sprint(b.Level), "")
+		}
+		if slices.ContainsFunc(t.Builders[:i], func(o Builder) bool { return o.ID == b.ID && o.Signer == b.Signer }) {
+			c.refuse(at, "trust-duplicate-builder", "a builder is there twice", "one level for each builder and signer", b.ID, "remove one of them")
+		}
+	}
+}
+
+// Check refuses a file that does not count at the time now.
+func (t *Trust) Check(now time.Time) error {
+	if now.Before(t.Expires.End()) {
+		return nil
+	}
+	return &gate.Refusal{Code: "trust-expired", What: "the trust file has expired", Expected: "a day after " + now.UTC().Format(time.DateOnly),
+		Actual: string(t.Expires), Fix: "get the project's current trust.yaml; its managers make one with a later expires:"}
+}
+
+// Usable refuses an identity that is unknown, or does not count at the time at.
+func (t *Trust) Usable(name string, at time.Time) error {
+	id, ok := t.Identities[name]
+	day := at.UTC().Format(time.DateOnly)
+	switch {
+	case !ok:
+		return &gate.Refusal{Code: "trust-unknown-identity", What: "the trust file has no identity " + name}
+	case id.NotBefore != "" && at.Before(id.NotBefore.Start()):
+		return &gate.Refusal{Code: "trust-identity-early", What: "the identity " + name + " does not count yet", Expected: "a day from " + string(id.NotBefore) + " on", Actual: day}
+	case id.Expires != "" && !at.Before(id.Expires.End()):
+		return &gate.Refusal{Code: "trust-identity-expired", What: "the identity " + name + " has expired", Expected: "a day up to " + string(id.Expires), Actual: day,
+			Fix: "sign with an identity that still counts, or release a new trust.yaml"}
+	}
+	return nil
+}

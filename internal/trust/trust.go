@@ -1,0 +1,187 @@
+// Package trust reads trust.yaml: whose signatures count, for what, and how many of them.
+//
+// # Promises
+//
+// A Trust that Parse returns can be relied on: every key is a strong public key and
+// belongs to one identity, every role names known identities, the managers' threshold
+// can be reached and is at least one, and every builder is signed for by an identity with the role
+// builder. Everything that is wrong with a file is reported at once, with line and
+// column. What depends on the time, Check and Usable decide at the time they are given.
+//
+// A key decides who signed; names prove nothing. The build level is the one granted
+// here, never the one that provenance claims.
+//
+// # What it does not do
+//
+// No I/O, no signatures, no private keys: it decides who is trusted, others find out who signed.
+package trust
+
+import (
+	"crypto"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sello-release/sello/internal/digest"
+)
+
+// FileName is the trust file's path in the repository.
+const FileName = "trust.yaml"
+
+// Roles.
+const (
+	RoleBuilder   = "builder"   // signs provenance
+	RoleManager   = "manager"   // signs off; counts for a release
+	RoleAssociate = "associate" // may stage and rebuild; never counts for a release
+)
+
+// Roles are all roles, as trust.yaml lists them.
+var Roles = []string{RoleBuilder, RoleManager, RoleAssociate}
+
+// Trust is trust.yaml: the only thing that a consumer has to trust. It is reviewed like code, and names the project and its canonical source, so that verifying needs nothing else.
+type Trust struct {
+	// Version counts the changes of this file, from 1 on.
+	Version int `yaml:"version" jsonschema:"minimum=1" example:"1"`
+	// Project is the project's name, as in sello.yaml.
+	Project string `yaml:"project" jsonschema:"maxLength=64" example:"age"`
+	// Source is the canonical source, as in sello.yaml.
+	Source string `yaml:"source" jsonschema:"pattern=^(https://|pkg:golang/)" example:"https://github.com/FiloSottile/age"`
+	// Expires is the last day (UTC) on which this file counts.
+	Expires Date `yaml:"expires" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2027-06-30"`
+	// Identities are people and services by name, each with its public key.
+	Identities map[string]Identity `yaml:"identities"`
+	// Roles say who may do what: builder, manager, associate.
+	Roles map[string]Role `yaml:"roles"`
+	// Builders say which build levels are granted. What a provenance says of its own level does not count.
+	Builders []Builder `yaml:"builders" jsonschema:"minItems=1"`
+	// Previous is the digest of the version before this one; this file is then signed by that version's managers. Default: none, this is the first.
+	Previous string `yaml:"previous,omitempty" jsonschema:"pattern=^sha256:[0-9a-f]{64}$"`
+
+	sha256 string            // of the bytes that were parsed
+	names  map[string]string // identity by key id
+}
+
+// Identity is a person or a service with one key.
+type Identity struct {
+	// Key is the public key: PEM (PUBLIC KEY), ECDSA P-256 or P-384, or Ed25519.
+	Key string `yaml:"key" jsonschema:"pattern=^-----BEGIN PUBLIC KEY-----"`
+	// NotBefore is the first day (UTC) on which the identity counts. Default: always.
+	NotBefore Date `yaml:"not-before,omitempty" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2026-01-01"`
+	// Expires is the last day (UTC) on which the identity counts. Default: as long as the file.
+	Expires Date `yaml:"expires,omitempty" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2027-06-30"`
+}
+
+// Role says who has a role.
+type Role struct {
+	// Identities that have the role.
+	Identities []string `yaml:"identities" jsonschema:"minItems=1,uniqueItems=true" example:"[first-manager, second-manager]"`
+	// Threshold is how many of them it takes. It is required for manager and is 1 for the others. Default: 1.
+	Threshold int `yaml:"threshold,omitempty" jsonschema:"minimum=1"`
+}
+
+// Builder grants a build level.
+type Builder struct {
+	// ID is the builder's id, as provenance states it.
+	ID string `yaml:"id" jsonschema:"pattern=^https://" example:"https://github.com/sello-release/sello/builders/bubblewrap/v1"`
+	// Signer is the identity that signs this builder's provenance; it has the role builder.
+	Signer string `yaml:"signer" example:"build-service"`
+	// Level is the SLSA Build level that is granted, 0 to 3.
+	Level int `yaml:"level" jsonschema:"minimum=0,maximum=3" example:"3"`
+}
+
+// Date is a day, written 2027-06-30, in UTC.
+type Date string
+
+// Start is the day's first moment; the zero time when the date is empty or wrong.
+func (d Date) Start() time.Time {
+	t, err := time.Parse(time.DateOnly, string(d))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// End is the first moment after the day; the zero time when the date is empty or wrong.
+func (d Date) End() time.Time {
+	if t := d.Start(); !t.IsZero() {
+		return t.AddDate(0, 0, 1)
+	}
+	return time.Time{}
+}
+
+// Digest is the SHA-256 of the file's bytes as lower-case hex; of what Marshal writes, when the
+// Trust was changed or made by hand.
+func (t *Trust) Digest() string {
+	if t.sha256 == "" {
+		return digest.Bytes(Marshal(t))
+	}
+	return t.sha256
+}
+
+// Identity gives an identity by name.
+func (t *Trust) Identity(name string) (Identity, bool) {
+	id, ok := t.Identities[name]
+	return id, ok
+}
+
+// PublicKey gives an identity's key.
+func (t *Trust) PublicKey(name string) (crypto.PublicKey, bool) {
+	id, ok := t.Identities[name]
+	if !ok {
+		return nil, false
+	}
+	pub, err := ParsePublicKey([]byte(id.Key))
+	return pub, err == nil
+}
+
+// ByKey gives the name of the identity that a public key belongs to.
+func (t *Trust) ByKey(pub crypto.PublicKey) (name string, ok bool) {
+	id, err := KeyID(pub)
+	if err != nil {
+		return "", false
+	}
+	return t.ByKeyID(id)
+}
+
+// ByKeyID is ByKey for a key id, as KeyID makes it.
+func (t *Trust) ByKeyID(keyid string) (name string, ok bool) {
+	if t.names == nil {
+		t.names = map[string]string{}
+		for name := range t.Identities {
+			if pub, ok := t.PublicKey(name); ok {
+				id, _ := KeyID(pub) // ParsePublicKey has computed it
+				t.names[id] = name
+			}
+		}
+	}
+	name, ok = t.names[keyid]
+	return name, ok
+}
+
+// HasRole reports whether the identity has the role.
+func (t *Trust) HasRole(name, role string) bool {
+	_, known := t.Identities[name]
+	return known && slices.Contains(t.Roles[role].Identities, name)
+}
+
+// Role gives the identities of a role, in the file's order.
+func (t *Trust) Role(role string) []string { return slices.Clone(t.Roles[role].Identities) }
+
+// Managers gives the identities whose sign-offs count, in the file's order.
+func (t *Trust) Managers() []string { return t.Role(RoleManager) }
+
+// Threshold is how many identities of a role it takes, at least 1.
+func (t *Trust) Threshold(role string) int { return max(1, t.Roles[role].Threshold) }
+
+// BuilderLevel gives the build level that is granted to a builder whose provenance the identity signer signed.
+func (t *Trust) BuilderLevel(signer, builderID string) (level int, ok bool) {
+	for _, b := range t.Builders {
+		if b.ID == builderID && b.Signer == signer && t.HasRole(signer, RoleBuilder) {
+			return b.Level, true
+		}
+	}
+	return 0, false
+}
+
+// Names gives all identities, sorted.
+func (t *Trust) Names() []string { return slices.Sorted(maps.Keys(t.Identities)) }
