@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/ui"
+	"github.com/sello-release/sello/verify"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var trustFile string
+	cmd := &cobra.Command{
+		Use:   "verify FILE|FOLDER|URL",
+		Short: "Verify an artifact, a release folder or a URL, offline",
+		Long: `Verify checks what was downloaded against the project's trust file and nothing else: signature,
+subject, builder, level, source, the managers' sign-offs, and for a folder that nothing is missing or extra. Each check
+is printed with what was expected and what was found. A refusal has exit code 3.
+
+Nothing is downloaded unless a URL is given.`,
+		Example: "  sello verify age_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json",
+		Args:    exactArgs(1, "FILE|FOLDER|URL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			data, err := readTrust(trustFile)
+			if err != nil {
+				return err
+			}
+			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now()})
+			if err != nil {
+				return err
+			}
+			if err := a.result(report, func() { a.showReport(report) }); err != nil {
+				return err
+			}
+			return verdict(report)
+		},
+	}
+	cmd.Flags().StringVar(&trustFile, "trust", "", "the project's trust file (default: trust.yaml in this folder)")
+	_ = cmd.MarkFlagFilename("trust", "yaml", "yml")
+	return cmd
+}
+
+// readTrust reads the trust file that the user names: verifying is only as good as where that came from.
+func readTrust(path string) ([]byte, error) {
+	if path == "" {
+		path = release.TrustFile
+		if _, err := os.Stat(path); err != nil {
+			return nil, usage("there is no trust file to verify with", "sello verify FILE --trust trust.yaml   # the project's, from its repository")
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usage("read trust file: "+err.Error(), "give the path of the project's trust.yaml")
+	}
+	return data, nil
+}
+
+func (a *app) showReport(r *verify.Report) {
+	ui.Checks(a.streams.Out, r)
+}
+
+// refused says with the exit code alone what the table said in full.
+type refused struct{ *gate.Refusal }
+
+func verdict(r *verify.Report) error {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show where each release stands: proposed, staged, signed off, promoted, released",
+		Args:  exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			all, err := p.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.result(all, func() {
+				if len(all) == 0 {
+					a.printf("no release files on the release branch\n")
+					a.next("sello propose v0.1.0")
+					return
+				}
+				for _, s := range all {
+					a.printf("%-16s %-10s %s\n", s.Version, s.State, s.Detail)
+					if s.Next != "" {
+						a.printf("%-16s %-10s next: %s\n", "", "", s.Next)
+					}
+				}
+			})
+		},
+	}
+}
+
+func (a *app) historyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "history",
+		Short: "Show what was done here, when, by whom, with which digests",
+		Args:  exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			entries, err := p.History()
+			if err != nil {
+				return err
+			}
+			return a.result(entries, func() {
+				for _, e := range entries {
+					a.printf("%s  %-9s %-14s %-12s %s\n", e.Time.Local().Format("2006-01-02 15:04:05"), e.Verb, e.Version, e.User, strings.TrimSpace(e.Stage+" "+e.Detail()))
+				}
+			})
+		},
+	}
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  exactArgs(0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			return a.result(map[string]string{"version": a.build.Version, "commit": a.build.Commit}, func() {
+				a.printf("sello %s\n", strings.TrimSpace(a.build.Version+" "+a.build.Commit))
+			})
+		},
+	}
+}
+
+// shown gives a path as a user would type it from here.
+func shown(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
+}
+
+var _ = fmt.Sprint

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/release"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "plan [RELEASE-FILE]",
+		Short: "Print the exact graph: steps, platforms, materials known so far, destinations",
+		Long: `Plan shows what stage would do, with every default filled in. With a release file it reads it as
+stage does, from the release branch, and refuses what stage would refuse. Without one it shows the plan for the definition in
+the working tree.`,
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.releaseFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			file := ""
+			if len(args) == 1 {
+				file = args[0]
+			}
+			plan, err := p.Plan(cmd.Context(), file)
+			if err != nil {
+				return err
+			}
+			return a.result(plan, func() { a.showPlan(plan) })
+		},
+	}
+	return cmd
+}
+
+func (a *app) showPlan(p *release.PlanView) {
+	a.printf("%s %s\n", p.Project, p.Version)
+	a.printf("  source       %s\n", p.Source)
+	a.printf("  commit       %s\n", p.Commit)
+	a.printf("  branch       %s\n", p.Branch)
+	a.printf("  staging      %s\n", p.Staging)
+	a.printf("  production   %s\n", p.Production)
+	a.printf("  sign-offs    %s\n", p.SignOffs)
+	a.printf("materials known so far\n")
+	for _, m := range p.Materials {
+		a.printf("  %s\n", m)
+	}
+	a.printf("steps\n")
+	for _, s := range p.Steps {
+		a.printf("  %-36s %s\n", s.Name, s.Detail)
+	}
+	a.printf("artifacts\n")
+	for _, f := range p.Artifacts {
+		a.printf("  %s\n", f)
+	}
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var target string
+	cmd := &cobra.Command{
+		Use:   "build",
+		Short: "Build here quickly, from a dirty tree too; marked as a snapshot, cannot be staged",
+		Long: `Build compiles and packs what is in the working tree, in the same sandbox as a release, for this
+machine's platform or the one given. The result is marked as a snapshot and has no provenance.`,
+		Example: "  sello build --target linux/arm64",
+		Args:    exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, done, err := a.work(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if err := a.setEngine(cmd.Context(), p); err != nil {
+				return err
+			}
+			made, err := p.Snapshot(cmd.Context(), target)
+			done()
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() {
+				a.printf("built %s (a snapshot: not staged, not attested)\n", made.Version)
+				for _, f := range made.Files {
+					a.printf("  %-10s %s\n", size(f.Size), fmt.Sprintf("%s/%s", shown(made.Where), f.Name))
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&target, "target", "", "platform as os/arch (default: this machine's), or all")
+	a.engineFlag(cmd)
+	return cmd
+}

@@ -1,0 +1,247 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/ui"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var o release.InitOptions
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Write sello.yaml, trust.yaml and a key pair; never overwrite",
+		Long: `Init finds the programs of this repository and writes what a first release needs. Files and
+keys that exist are left as they are.`,
+		Args: exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			made, err := p.Init(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() {
+				for _, f := range made.Files {
+					verb := "wrote"
+					if !f.Written {
+						verb = "kept "
+					}
+					a.printf("%s  %-12s %s\n", verb, f.Path, f.Note)
+				}
+				for _, w := range made.Warnings {
+					a.printf("note:  %s\n", w)
+				}
+				a.next(made.Next...)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&o.Identity, "name", "maintainer", "name of the first identity in trust.yaml, and of its key")
+	cmd.Flags().StringVar(&o.Source, "source", "", "canonical URI of the source, when it is not the remote's: https://…, or pkg:golang/module@version")
+	return cmd
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what is missing on this machine, each with the fix",
+		Args:  exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cache, err := cacheDir()
+			if err != nil {
+				return err
+			}
+			findings := release.Doctor(cmd.Context(), release.DoctorOptions{Dir: a.dir, CacheDir: cache})
+			if err := a.result(findings, func() { ui.Findings(a.streams.Out, findingRows(findings)) }); err != nil {
+				return err
+			}
+			return release.DoctorErr(findings)
+		},
+	}
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [FILE...]",
+		Short: "Check sello.yaml, trust.yaml and release files strictly",
+		Long:  "Check reads the files in the working tree as strictly as a release does. Every error has file, line and column. Exit code 2 on an error.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			checked, err := p.Check(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			return a.result(checked, func() {
+				for _, f := range checked {
+					a.printf("ok  %s\n", f)
+				}
+			})
+		},
+	}
+}
+
+func (a *app) keyCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "key", Short: "Make, list and show keys, and add them to trust.yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, Args: exactArgs(0, "a subcommand")}
+	cmd.AddCommand(a.keyNewCommand(), a.keyTrustCommand(), a.keyListCommand(), a.keyShowCommand())
+	return cmd
+}
+
+func (a *app) keyNewCommand() *cobra.Command {
+	var o release.TrustKeyOptions
+	var encrypt bool
+	cmd := &cobra.Command{
+		Use:     "new NAME",
+		Short:   "Make a key pair; with --role also add it to trust.yaml",
+		Example: "  sello key new second-manager --role manager --threshold 2",
+		Args:    exactArgs(1, "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			o.Identity = args[0]
+			made, err := p.NewKey(cmd.Context(), o, encrypt)
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() { a.showKey(made) })
+		},
+	}
+	cmd.Flags().BoolVar(&encrypt, "encrypt", false, "encrypt the private key with a passphrase (SELLO_PASSPHRASE, or asked for)")
+	trustFlags(cmd, &o)
+	return cmd
+}
+
+func (a *app) keyTrustCommand() *cobra.Command {
+	var o release.TrustKeyOptions
+	cmd := &cobra.Command{
+		Use:     "trust NAME [PUBLIC-KEY-FILE]",
+		Short:   "Add a public key to trust.yaml with a role; the change is to be reviewed",
+		Example: "  sello key trust second-manager second-manager.pub --role manager --threshold 2",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			o.Identity = args[0]
+			if len(args) == 2 {
+				o.PublicKeyFile = args[1]
+			}
+			made, err := p.TrustKey(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() { a.showKey(made) })
+		},
+	}
+	trustFlags(cmd, &o)
+	return cmd
+}
+
+func trustFlags(cmd *cobra.Command, o *release.TrustKeyOptions) {
+	cmd.Flags().StringVar(&o.Role, "role", "", "role in trust.yaml: manager, associate or builder")
+	cmd.Flags().IntVar(&o.Threshold, "threshold", 0, "set how many managers have to sign off")
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"manager", "associate", "builder"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (a *app) showKey(k *release.KeyInfo) {
+	a.printf("%s  %s\n", k.Identity, k.KeyID)
+	if k.Private != "" {
+		a.printf("  private key %s (keep it secret, keep a copy)\n", k.Private)
+	}
+	if len(k.Roles) > 0 {
+		a.printf("  roles in %s: %v\n", release.TrustFile, k.Roles)
+	}
+	if k.Changed {
+		a.next("git add " + release.TrustFile + " && git commit -m 'Trust " + k.Identity + "'   # have it reviewed")
+	}
+}
+
+func (a *app) keyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the keys of this project on this machine", Args: exactArgs(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			keys, err := p.ListKeys(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.result(keys, func() {
+				for _, k := range keys {
+					a.printf("%-20s %s %v\n", k.Identity, k.KeyID, k.Roles)
+				}
+			})
+		},
+	}
+}
+
+func (a *app) keyShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME", Short: "Print a public key as PEM, as cosign and openssl read it", Args: exactArgs(1, "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			pem, err := p.PublicKey(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			a.printf("%s", pem)
+			return nil
+		},
+	}
+}
+
+func (a *app) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema [sello|release|trust]", Short: "Print the JSON schema of a file", Args: cobra.MaximumNArgs(1),
+		ValidArgs: []string{"sello", "release", "trust"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := "sello"
+			if len(args) == 1 {
+				name = args[0]
+			}
+			data, ok := definition.Schema(name)
+			if !ok {
+				return usage(fmt.Sprintf("there is no schema called %q", name), "sello schema sello, release or trust")
+			}
+			a.printf("%s", data)
+			return nil
+		},
+	}
+}
+
+func (a *app) manCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "man FOLDER", Short: "Write the man pages into a folder", Hidden: true, Args: exactArgs(1, "FOLDER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return err
+			}
+			cmd.Root().DisableAutoGenTag = true
+			if err := doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "SELLO", Section: "1", Source: "sello", Manual: "Sello"}, args[0]); err != nil {
+				return err
+			}
+			a.printf("wrote man pages to %s; read one: man %s\n", args[0], filepath.Join(args[0], "sello.1"))
+			return nil
+		},
+	}
+}

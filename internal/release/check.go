@@ -1,0 +1,96 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/sello-release/sello/internal/build"
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/trust"
+)
+
+// Check reads files of the working tree as strictly as a release does, and plans the definition. Without
+// names it takes sello.yaml, trust.yaml and all release files. It gives what was checked, and all errors joined.
+func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
+	if len(names) == 0 {
+		names = []string{definition.FileName, TrustFile}
+		more, err := filepath.Glob(filepath.Join(p.Repo.Root(), "releases", "*.yaml"))
+		if err != nil {
+			return nil, err
+		}
+		sort.Strings(more)
+		for _, m := range more {
+			names = append(names, filepath.ToSlash(filepath.Join("releases", filepath.Base(m))))
+		}
+	}
+	var checked []string
+	var errs []error
+	var def *definition.Definition
+	var trusted *trust.Trust
+	for _, name := range names {
+		data, err := readLimited(filepath.Join(p.Repo.Root(), filepath.FromSlash(p.repoPath(name))))
+		if err != nil {
+			errs = append(errs, missing(name, err))
+			continue
+		}
+		switch {
+		case strings.HasPrefix(filepath.ToSlash(name), "releases/"):
+			_, err = definition.ParseRelease(p.repoPath(name), data)
+		case filepath.Base(name) == TrustFile:
+			trusted, err = trust.Parse(name, data)
+		default:
+			def, err = p.checkDefinition(name, data)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		checked = append(checked, name)
+	}
+	if def != nil && trusted != nil {
+		c := &Candidate{Definition: def, Trust: trusted}
+		errs = append(errs, c.agree(p.Now()))
+	}
+	return checked, errors.Join(errs...)
+}
+
+func (p *Project) checkDefinition(name string, data []byte) (*definition.Definition, error) {
+	def, err := definition.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	def = def.WithDefaults()
+	_, err = build.New(def, "v0.0.0", strings.Repeat("0", 40), p.Now())
+	return def, err
+}
+
+func readLimited(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > 4*maxReviewed { // the decoder refuses it by name; this only bounds what is read
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		data := make([]byte, 4*maxReviewed)
+		_, err = f.Read(data)
+		return data, err
+	}
+	return os.ReadFile(path)
+}
+
+func missing(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return usageRefusal("file-missing", name, "there is no such file", "sello init writes sello.yaml and trust.yaml; sello propose writes release files")
+	}
+	return fmt.Errorf("read %s: %w", name, err)
+}

@@ -1,0 +1,216 @@
+package release
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/trust"
+)
+
+// TrustKeyOptions say whose key gets which role.
+type TrustKeyOptions struct {
+	Identity      string
+	PublicKeyFile string // default: the key of this machine called Identity
+	Role          string // default: none
+	Threshold     int    // of managers; 0 leaves it
+}
+
+// KeyInfo describes a key.
+type KeyInfo struct {
+	Identity string   `json:"identity"`
+	KeyID    string   `json:"keyId"`
+	Private  string   `json:"private,omitempty"` // path
+	Roles    []string `json:"roles,omitempty"`
+	Changed  bool     `json:"changed,omitempty"` // trust.yaml was written
+}
+
+var identityName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// NewKey makes a key pair on this machine and, when a role is given, adds it to trust.yaml in the working tree.
+func (p *Project) NewKey(ctx context.Context, o TrustKeyOptions, encrypt bool) (*KeyInfo, error) {
+	if !identityName.MatchString(o.Identity) {
+		return nil, usageRefusal("identity-name", o.Identity, "this is no name for an identity", "use lower-case letters, digits, '.', '_' and '-'")
+	}
+	project, err := p.projectName()
+	if err != nil {
+		return nil, err
+	}
+	var passphrase []byte
+	if encrypt {
+		if passphrase, err = p.Passphrase(); err != nil {
+			return nil, err
+		}
+		if len(passphrase) == 0 {
+			return nil, usageRefusal("passphrase-empty", "", "the passphrase is empty", "give one, or leave --encrypt out")
+		}
+	}
+	keys := p.Keys(project)
+	key, err := keys.Create(o.Identity, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	info := &KeyInfo{Identity: o.Identity, KeyID: key.KeyID(), Private: keys.Path(o.Identity)}
+	if o.Role == "" {
+		return info, nil
+	}
+	public, err := key.PublicPEM()
+	if err != nil {
+		return nil, err
+	}
+	return info, p.addToTrust(o, public, info)
+}
+
+// TrustKey adds a public key to trust.yaml in the working tree. It counts once the change is on the release branch.
+func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, error) {
+	if o.Role == "" {
+		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate or builder")
+	}
+	var public []byte
+	var err error
+	if o.PublicKeyFile == "" {
+		public, err = p.PublicKey(ctx, o.Identity)
+	} else {
+		public, err = os.ReadFile(o.PublicKeyFile)
+	}
+	if err != nil {
+		return nil, usageRefusal("key-missing", o.PublicKeyFile, "read public key: "+err.Error(), "give the path of the public key file")
+	}
+	key, err := trust.ParsePublicKey(public)
+	if err != nil {
+		return nil, err
+	}
+	id, err := trust.KeyID(key)
+	if err != nil {
+		return nil, err
+	}
+	info := &KeyInfo{Identity: o.Identity, KeyID: id}
+	return info, p.addToTrust(o, public, info)
+}
+
+// addToTrust changes trust.yaml in the working tree, with its version raised.
+func (p *Project) addToTrust(o TrustKeyOptions, public []byte, info *KeyInfo) error {
+	full := filepath.Join(p.Repo.Root(), TrustFile)
+	data, err := readLimited(full)
+	if err != nil {
+		return missing(TrustFile, err)
+	}
+	t, err := trust.Parse(TrustFile, data)
+	if err != nil {
+		return err
+	}
+	if _, known := t.Identity(o.Identity); !known {
+		if err := t.AddIdentity(o.Identity, string(public)); err != nil {
+			return err
+		}
+	}
+	if err := t.Grant(o.Identity, o.Role); err != nil {
+		return err
+	}
+	if o.Threshold > 0 {
+		t.SetThreshold("manager", o.Threshold)
+	}
+	t.Version++
+	out := trust.Marshal(t)
+	if _, err := trust.Parse(TrustFile, out); err != nil { // never write what would not be read
+		return err
+	}
+	if err := writeFile(full, out); err != nil {
+		return fmt.Errorf("write trust file: %w", err)
+	}
+	info.Roles, info.Changed = rolesOf(t, o.Identity), true
+	return nil
+}
+
+// ListKeys gives the project's private keys on this machine, with their roles in the working tree's trust file.
+func (p *Project) ListKeys(ctx context.Context) ([]KeyInfo, error) {
+	project, err := p.projectName()
+	if err != nil {
+		return nil, err
+	}
+	keys := p.Keys(project)
+	names, err := keys.Names()
+	if err != nil {
+		return nil, err
+	}
+	var t *trust.Trust
+	if data, err := readLimited(filepath.Join(p.Repo.Root(), TrustFile)); err == nil {
+		if t, err = trust.Parse(TrustFile, data); err != nil {
+			return nil, err
+		}
+	}
+	out := []KeyInfo{}
+	for _, name := range names {
+		info := KeyInfo{Identity: name, Private: keys.Path(name)}
+		if public, err := os.ReadFile(filepath.Join(keys.Dir, name+".pub")); err == nil {
+			if key, err := trust.ParsePublicKey(public); err == nil {
+				info.KeyID, _ = trust.KeyID(key)
+			}
+		}
+		if t != nil {
+			info.Roles = rolesOf(t, name)
+		}
+		out = append(out, info)
+	}
+	return out, nil
+}
+
+// PublicKey gives a public key as PEM: the one in trust.yaml, else the one of a key on this machine.
+func (p *Project) PublicKey(_ context.Context, identity string) ([]byte, error) {
+	if data, err := readLimited(filepath.Join(p.Repo.Root(), TrustFile)); err == nil {
+		t, err := trust.Parse(TrustFile, data)
+		if err != nil {
+			return nil, err
+		}
+		if id, ok := t.Identity(identity); ok {
+			der, err := x509.MarshalPKIXPublicKey(id.Public())
+			if err != nil {
+				return nil, fmt.Errorf("encode public key: %w", err)
+			}
+			return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+		}
+	}
+	project, err := p.projectName()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(p.Keys(project).Dir, identity+".pub"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &gate.Refusal{Code: "key-missing", Class: gate.Usage, Where: identity, What: "there is no key of that name, neither in " + TrustFile + " nor on this machine", Fix: "sello key list"}
+	}
+	return data, err
+}
+
+// projectName reads the project's name from the working tree's definition: keys are kept by project.
+func (p *Project) projectName() (string, error) {
+	data, err := readLimited(filepath.Join(p.Repo.Root(), definition.FileName))
+	if err != nil {
+		return "", missing(definition.FileName, err)
+	}
+	def, err := definition.Parse(definition.FileName, data)
+	if err != nil {
+		return "", err
+	}
+	return def.Project, nil
+}
+
+func rolesOf(t *trust.Trust, identity string) []string {
+	var out []string
+	for _, role := range []string{"builder", "manager", "associate"} {
+		if t.HasRole(identity, role) {
+			out = append(out, role)
+		}
+	}
+	return out
+}
+
+var _ sign.Signer = (*sign.Key)(nil)

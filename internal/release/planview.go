@@ -1,0 +1,131 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/sello-release/sello/internal/build"
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/trust"
+)
+
+// PlanView is a plan for people and for JSON: what stage would do.
+type PlanView struct {
+	Project    string     `json:"project"`
+	Version    string     `json:"version"`
+	Source     string     `json:"source"`
+	Commit     string     `json:"commit"`
+	Branch     string     `json:"branch"`
+	Staging    string     `json:"staging"`
+	Production string     `json:"production"`
+	SignOffs   string     `json:"signOffs"`
+	Materials  []string   `json:"materials"` // known before fetching
+	Steps      []PlanStep `json:"steps"`
+	Artifacts  []string   `json:"artifacts"` // known before building; binaries are known after fetching
+}
+
+// PlanStep is one step of the graph.
+type PlanStep struct {
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+}
+
+// Plan gives what staging the release file would do; with no file, what a release of the working tree's definition would.
+func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
+	if file != "" {
+		c, err := p.Candidate(ctx, file)
+		if err != nil {
+			return nil, err
+		}
+		v := view(c.Plan)
+		v.Commit, v.Branch = c.Commit.ID, c.Branch
+		v.SignOffs = signOffPolicy(c.Definition, c.Trust)
+		return v, nil
+	}
+	data, err := readLimited(filepath.Join(p.Repo.Root(), definition.FileName))
+	if err != nil {
+		return nil, missing(definition.FileName, err)
+	}
+	def, err := definition.Parse(definition.FileName, data)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := build.New(def, p.nextVersion(ctx), "(the commit that is proposed)", p.Now())
+	if err != nil {
+		return nil, err
+	}
+	v := view(plan)
+	v.Version += " (not proposed yet)"
+	v.Commit, v.Branch = plan.Values.Commit, plan.Definition.Branch
+	var t *trust.Trust
+	switch data, err := readLimited(filepath.Join(p.Repo.Root(), TrustFile)); {
+	case err == nil:
+		if t, err = trust.Parse(TrustFile, data); err != nil {
+			return nil, err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	v.SignOffs = signOffPolicy(plan.Definition, t)
+	return v, nil
+}
+
+func signOffPolicy(def *definition.Definition, t *trust.Trust) string {
+	if t == nil {
+		return "no " + TrustFile + " yet"
+	}
+	need := max(t.Threshold("manager"), def.Policy.SignOffs.Manager)
+	text := fmt.Sprintf("%d of %d managers (%s)", need, len(t.Managers()), strings.Join(t.Managers(), ", "))
+	if n := def.Policy.SignOffs.Rebuilt; n > 0 {
+		text += fmt.Sprintf(", %d of them with a rebuild", n)
+	}
+	return text
+}
+
+func view(plan *build.Plan) *PlanView {
+	def := plan.Definition
+	v := &PlanView{Project: def.Project, Version: plan.Values.Version, Source: def.Source, Staging: def.Staging, Production: def.Production}
+	v.Materials = append(v.Materials, "source "+def.Source)
+	step := func(name, detail string) { v.Steps = append(v.Steps, PlanStep{name, detail}) }
+	step("source", "export the tree from git objects, each re-hashed")
+	seen := map[string]bool{}
+	for _, c := range plan.Compiles {
+		if seen[c.Build] {
+			continue
+		}
+		seen[c.Build] = true
+		v.Materials = append(v.Materials, fmt.Sprintf("toolchain %s, and the modules that %s needs (checked against go.sum and the checksum database)", orText(c.Go.Toolchain, "of go.mod"), c.Build))
+		step("fetch/"+c.Build, "toolchain and modules: network on, no project code runs")
+	}
+	for _, c := range plan.Compiles {
+		step(c.Name(), "go build "+strings.Join(c.Go.Packages, " ")+", network off")
+	}
+	for _, a := range plan.Archives {
+		step("pack/"+a.Name, a.Format)
+		v.Artifacts = append(v.Artifacts, a.Name)
+	}
+	if plan.Source != "" {
+		step("pack/"+plan.Source, "tar.gz")
+		v.Artifacts = append(v.Artifacts, plan.Source)
+	}
+	for _, platform := range plan.Platforms() {
+		v.Artifacts = append(v.Artifacts, build.BinaryPath(platform, "<program>"))
+	}
+	step("describe", "SPDX 2.3 for each artifact and for the release, read from the bytes")
+	step("checksums", "SHA256SUMS, SHA512SUMS")
+	for _, platform := range plan.Platforms() {
+		step("attest/"+platform.String(), "SLSA provenance v1, signed outside the sandbox")
+	}
+	step("upload", def.Staging+", stage.json last")
+	v.Artifacts = append(v.Artifacts, releaseSBOM(plan), "SHA256SUMS", "SHA512SUMS")
+	return v
+}
+
+// releaseSBOM names the bill of materials of the whole release.
+func releaseSBOM(plan *build.Plan) string {
+	return fmt.Sprintf("%s_%s.spdx.json", plan.Definition.Project, plan.Values.Version)
+}
