@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -67,8 +68,8 @@ func BenchmarkWrite(b *testing.B) {
 func BenchmarkWriteSmallFiles(b *testing.B) {
 	content := []byte(prose(1, 4000))
 	var entries []pack.Entry
-	for range 2000 {
-		entries = append(entries, pack.Entry{Name: "f" + string(rune('A'+len(entries)/60)) + string(rune('\u4e00'+len(entries)%60)), Size: int64(len(content)), Open: opens(content)})
+	for i := range 2000 {
+		entries = append(entries, pack.Entry{Name: fmt.Sprintf("f%d", i), Size: int64(len(content)), Open: opens(content)})
 	}
 	for _, format := range []string{pack.TarGz, pack.Zip} {
 		b.Run(format, func(b *testing.B) {
