@@ -1,0 +1,178 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/sello-release/sello/internal/gate"
+)
+
+// ReadFile gives the content of the regular file at path (slash-separated, below the
+// root) in the commit, up to max bytes. A path that is not there is fs.ErrNotExist, wrapped.
+// Refused: source-not-a-file, source-file-too-large, and what Commit refuses.
+func (r *Repository) ReadFile(ctx context.Context, commit, path string, max int64) ([]byte, error) {
+	o, err := r.objects(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	e, err := o.at(commit, path)
+	if err != nil {
+		return nil, err
+	}
+	where := inCommit(path, commit)
+	if !e.mode.isFile() {
+		return nil, refusal{
+			code: "source-not-a-file", where: where, what: "this is not a regular file",
+			expected: "a regular file", actual: e.mode.String(), fix: "replace it by a file in a new commit",
+		}.err()
+	}
+	b, err := o.get(e.id.hex(), kindBlob, max)
+	if gate.Code(err) == "source-object-too-large" {
+		return nil, fileTooLarge(where, max, err)
+	}
+	return b, r.broken(err, where)
+}
+
+// List gives the names in the folder dir ("." is the root) of the commit, sorted. A path that is not
+// there is fs.ErrNotExist, wrapped. Refused: source-not-a-folder, what Commit
+// refuses, and names that Export would refuse.
+func (r *Repository) List(ctx context.Context, commit, dir string) ([]string, error) {
+	o, err := r.objects(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	e, err := o.at(commit, dir)
+	if err != nil {
+		return nil, err
+	}
+	if e.mode != modeFolder {
+		return nil, refusal{
+			code: "source-not-a-folder", where: inCommit(dir, commit), what: "this is not a folder",
+			expected: "a folder", actual: e.mode.String(),
+		}.err()
+	}
+	entries, err := o.tree(e.id.hex(), inCommit(dir, commit))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFolder(dir, entries); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.name
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func inCommit(path, commit string) string { return quote(path) + " in commit " + shorten(commit) }
+
+func fileTooLarge(where string, max int64, cause error) error {
+	return refusal{
+		code: "source-file-too-large", where: where, what: "file is too large",
+		expected: fmt.Sprintf("at most %d bytes", max), cause: cause, fix: "keep such files outside of the repository",
+	}.err()
+}
+
+func (m mode) String() string {
+	switch {
+	case m.isFile():
+		return "a regular file"
+	case m == modeFolder:
+		return "a folder"
+	case m == modeSymlink:
+		return "a symbolic link"
+	case m == modeSubmodule:
+		return "a submodule"
+	}
+	return fmt.Sprintf("mode %o", uint32(m))
+}
+
+// at looks up a path in a commit; the root is a folder too.
+func (o *objects) at(commit, p string) (entry, error) {
+	if !fs.ValidPath(p) {
+		return entry{}, refusal{
+			code: "source-bad-path", class: gate.Usage, where: quoteShort(p), what: "this is not a path below the root of the repository",
+			expected: "a clean path with slashes, like releases/v1.0.0.yaml",
+		}.err()
+	}
+	body, err := o.commitBody(commit)
+	if err != nil {
+		return entry{}, err
+	}
+	l, err := parseLinks(o.repo.format, body)
+	if err != nil {
+		return entry{}, refusal{code: "source-bad-commit", where: "commit " + commit, what: "commit is malformed", cause: err}.err()
+	}
+	e, ok, err := o.lookup(l.tree, p, nil)
+	if err != nil {
+		return entry{}, err
+	}
+	if !ok {
+		return entry{}, &fs.PathError{Op: "read", Path: inCommit(p, commit), Err: fs.ErrNotExist}
+	}
+	return e, nil
+}
+
+// lookup finds p below the tree. memo, if any, remembers answers for folders below the root.
+func (o *objects) lookup(tree, p string, memo map[string]entry) (entry, bool, error) {
+	if p == "." {
+		root, err := decode(tree)
+		return entry{mode: modeFolder, id: root}, err == nil, err
+	}
+	id := tree
+	names := strings.Split(p, "/")
+	for i, name := range names {
+		key := id + "/" + name
+		e, known := memo[key]
+		if !known {
+			entries, err := o.tree(id, quote(path.Join(names[:i]...)))
+			if err != nil {
+				return entry{}, false, err
+			}
+			if e, _, err = find(entries, name); err != nil {
+				return entry{}, false, collision(path.Join(names[:i]...), name, name)
+			}
+			if memo != nil && i > 0 {
+				memo[key] = e
+			}
+		}
+		last := i == len(names)-1
+		if e.mode == 0 || !last && e.mode != modeFolder {
+			return entry{}, false, nil
+		}
+		if last {
+			return e, true, nil
+		}
+		id = e.id.hex()
+	}
+	return entry{}, false, errors.New("empty path")
+}
+
+// tree reads one folder.
+func (o *objects) tree(id, where string) ([]entry, error) {
+	body, err := o.get(id, kindTree, maxTreeObject)
+	if err != nil {
+		return nil, o.repo.broken(err, where)
+	}
+	return entriesOf(o.repo.format, body, where)
+}
+
+func entriesOf(f format, body []byte, where string) ([]entry, error) {
+	entries, err := parseTree(f, body)
+	if err != nil {
+		return nil, refusal{
+			code: "source-bad-tree", where: where, what: "folder's tree object is malformed", cause: err,
+			fix: "git itself never writes this: find out who committed it",
+		}.err()
+	}
+	return entries, nil
+}
