@@ -60,6 +60,9 @@ func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
 // KeyID names the public key, as ssh-keygen -l does.
 func (k *Key) KeyID() string { return k.id }
 
+// Private gives the private key itself, for what signs in other formats than DSSE: tags.
+func (k *Key) Private() crypto.Signer { return k.private }
+
 // String is the key id.
 func (k *Key) String() string { return k.id }
 

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxKeySize bounds the PEM text of a public key, in bytes.
@@ -70,6 +71,23 @@ func ParsePublicKey(pemBytes []byte) (crypto.PublicKey, error) {
 		return nil, fmt.Errorf("read public key: %w", err)
 	}
 	return pub, nil
+}
+
+// KeysOf gives the public keys of all identities that have one of the roles, by key
+// id; without a role, those of all identities.
+func (t *Trust) KeysOf(roles ...string) map[string]crypto.PublicKey {
+	keys := map[string]crypto.PublicKey{}
+	for name := range t.Identities {
+		if len(roles) > 0 && !slices.ContainsFunc(roles, func(role string) bool { return t.HasRole(name, role) }) {
+			continue
+		}
+		if pub, ok := t.PublicKey(name); ok {
+			if id, err := KeyID(pub); err == nil {
+				keys[id] = pub
+			}
+		}
+	}
+	return keys
 }
 
 func curveName(c elliptic.Curve) (string, error) {

@@ -92,3 +92,30 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestKeysOf(t *testing.T) {
+	t.Parallel()
+	identities := map[string]Identity{}
+	for _, name := range []string{"service", "manager", "newcomer"} {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		identities[name] = Identity{Key: string(publicPEM(t, k.Public()))}
+	}
+	tr := &Trust{Identities: identities, Roles: map[string]Role{
+		RoleBuilder: {Identities: []string{"service"}}, RoleManager: {Identities: []string{"manager", "nobody"}}, RoleAssociate: {Identities: []string{"newcomer"}}}}
+	for _, tt := range []struct {
+		roles []string
+		want  int
+	}{{nil, 3}, {[]string{RoleBuilder}, 1}, {[]string{RoleBuilder, RoleManager}, 2}, {[]string{"unknown"}, 0}} {
+		if got := tr.KeysOf(tt.roles...); len(got) != tt.want {
+			t.Errorf("%v: %d keys, want %d", tt.roles, len(got), tt.want)
+		}
+	}
+	pub, _ := tr.PublicKey("service")
+	id, _ := KeyID(pub)
+	if tr.KeysOf(RoleBuilder)[id] == nil {
+		t.Error("the builder's key is not there under its id")
+	}
+}
