@@ -74,8 +74,17 @@ func goEnv(c Compile, in GoInputs) map[string]string {
 		env["GOPATH"] = outPath
 	} else {
 		env["GOPATH"] = "/tmp/gopath"
+		env["GOWORK"] = workFile(in.Modules.GoWork)
 	}
 	return env
+}
+
+// workFile is where the workspace file in force stands in the step.
+func workFile(rel string) string {
+	if rel == "" || rel == "off" {
+		return "off"
+	}
+	return path.Join(sourcePath, rel)
 }
 
 func commonArgs(c Compile) []string {

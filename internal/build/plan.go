@@ -153,12 +153,12 @@ func (p *Plan) CompilesOf(build string) []Compile {
 	return out
 }
 
-// Only narrows the plan to one platform and no source archive, for a quick local try.
-func (p *Plan) Only(platform definition.Platform) *Plan {
+// Only narrows the plan to some platforms and no source archive, for a quick local try.
+func (p *Plan) Only(platforms ...definition.Platform) *Plan {
 	q := *p
 	q.Source = ""
-	q.Compiles = slices.DeleteFunc(slices.Clone(p.Compiles), func(c Compile) bool { return c.Platform != platform })
-	q.Archives = slices.DeleteFunc(slices.Clone(p.Archives), func(a Archive) bool { return a.Platform != platform })
+	q.Compiles = slices.DeleteFunc(slices.Clone(p.Compiles), func(c Compile) bool { return !slices.Contains(platforms, c.Platform) })
+	q.Archives = slices.DeleteFunc(slices.Clone(p.Archives), func(a Archive) bool { return !slices.Contains(platforms, a.Platform) })
 	return &q
 }
 

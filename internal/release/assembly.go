@@ -12,12 +12,14 @@ import (
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/engine"
+	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/material/gomod"
 	"github.com/sello-release/sello/internal/stage"
 )
 
 // assembly builds one plan in one work folder: the part of staging that is the same for a
-// stage, a manager's rebuild and a local try. It holds what its steps hand to each other.
+// stage, a manager's rebuild and a local try. Its steps hand their results to each other as tasks.
 //
 //	work/src      the exported source, proven to be the commit's tree
 //	work/mod-*    module caches, one a build
@@ -28,23 +30,30 @@ type assembly struct {
 	project *Project
 	plan    *build.Plan
 	work    string
-	fetch   *material.Fetcher
-	origin  origin
-	run     string // invocation id
+	fetch   *gomod.Fetcher
+	origin  *origin
 
-	mu         sync.Mutex
-	toolchains map[string]material.Toolchain // by build
-	modules    map[string]material.Modules   // by build
-	compiled   map[string]Compiled           // by compile name
-	artifacts  []stage.Artifact
+	mu      sync.Mutex
+	fetched map[string]fetched // by build
+
+	compiled  map[string]*flow.Task[Compiled] // by the compile's name
+	packed    []*flow.Task[stage.Artifact]
+	described []*flow.Task[[]stage.Artifact]
+	summed    *flow.Task[[]stage.Artifact]
 }
 
 // origin is where the source comes from and how it gets into the work folder.
 type origin struct {
 	source    stage.Source
 	materials []material.Material
-	published *material.ModuleSource // when the source is a published module
-	export    func(ctx context.Context, dest string) error
+	published *material.ModuleSource                       // when the source is a published module
+	export    func(ctx context.Context, dest string) error // nil when the source is a published module
+}
+
+// fetched is what the fetch phase found for one build.
+type fetched struct {
+	toolchain material.Toolchain
+	modules   material.Modules
 }
 
 // Compiled is what one compile left: the binaries under their final names, and what the engine observed.
@@ -57,19 +66,14 @@ type Compiled struct {
 	Log       material.Material   `json:"log"`
 }
 
-func newAssembly(p *Project, plan *build.Plan, o origin, work, run string) (*assembly, error) {
-	a := &assembly{
-		project: p, plan: plan, work: work, origin: o, run: run,
-		toolchains: map[string]material.Toolchain{}, modules: map[string]material.Modules{}, compiled: map[string]Compiled{},
-	}
+func newAssembly(p *Project, plan *build.Plan, o *origin, fetch *gomod.Fetcher, work string) (*assembly, error) {
+	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, compiled: map[string]*flow.Task[Compiled]{}}
 	for _, dir := range []string{"out", "files", "logs"} {
 		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("make work folder: %w", err)
 		}
 	}
-	var err error
-	a.fetch, err = material.New(material.Options{CacheDir: p.CacheDir, Progress: p.note})
-	return a, err
+	return a, nil
 }
 
 // path gives a path in the work folder.
@@ -82,20 +86,48 @@ func (a *assembly) filePath(name string) string {
 	return a.path("files", filepath.FromSlash(name))
 }
 
-// add records artifacts of the release.
-func (a *assembly) add(artifacts ...stage.Artifact) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.artifacts = append(a.artifacts, artifacts...)
+// binaries gives the compiled binaries, of one platform or ("") of all, by name.
+func (a *assembly) binaries(platform string) []stage.Artifact {
+	var out []stage.Artifact
+	for _, c := range a.plan.Compiles {
+		if platform == "" || c.Platform.String() == platform {
+			out = append(out, a.compiled[c.Name()].Value().Binaries...)
+		}
+	}
+	return byName(out)
 }
 
-// sorted gives the artifacts so far, by name.
-func (a *assembly) sorted() []stage.Artifact {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := slices.Clone(a.artifacts)
-	slices.SortFunc(out, func(x, y stage.Artifact) int { return strings.Compare(x.Name, y.Name) })
-	return out
+// archives gives the packed archives of one platform; "" is the source archive.
+func (a *assembly) archives(platform string) []stage.Artifact {
+	var out []stage.Artifact
+	for _, t := range a.packed {
+		if s := t.Value(); s.Platform == platform {
+			out = append(out, s)
+		}
+	}
+	return byName(out)
+}
+
+// shipped gives everything that a release ships but its checksum files.
+func (a *assembly) shipped() []stage.Artifact {
+	out := a.binaries("")
+	for _, t := range a.packed {
+		out = append(out, t.Value())
+	}
+	for _, t := range a.described {
+		out = append(out, t.Value()...)
+	}
+	return byName(out)
+}
+
+// artifacts gives everything that a release ships.
+func (a *assembly) artifacts() []stage.Artifact {
+	return byName(append(a.shipped(), a.summed.Value()...))
+}
+
+func byName(artifacts []stage.Artifact) []stage.Artifact {
+	slices.SortFunc(artifacts, func(x, y stage.Artifact) int { return strings.Compare(x.Name, y.Name) })
+	return artifacts
 }
 
 // buildNames gives the names of the plan's builds, in plan order.
@@ -109,8 +141,9 @@ func (a *assembly) buildNames() []string {
 	return out
 }
 
-// logFile opens a step's log for writing, emptying it.
-func (a *assembly) logFile(step string) (*os.File, error) {
-	name := strings.ReplaceAll(step, "/", "_") + ".log"
-	return os.OpenFile(a.path("logs", name), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o644)
+// of gives what was fetched for a build.
+func (a *assembly) of(build string) fetched {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.fetched[build]
 }

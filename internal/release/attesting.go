@@ -20,9 +20,9 @@ const bundleSuffix = ".sigstore.json"
 
 // attestPlatform signs one provenance statement over all artifacts of a platform ("" for those
 // of none) and lays the bundle beside each of them. It runs in the control plane: no step ever sees the signer.
-func (a *assembly) attestPlatform(ctx context.Context, platform string, signer sign.Signer) error {
+func (a *assembly) attestPlatform(ctx context.Context, platform, invocation string, signer sign.Signer) error {
 	var subjects []attest.Subject
-	for _, s := range a.sorted() {
+	for _, s := range a.artifacts() {
 		if s.Platform == platform {
 			subjects = append(subjects, attest.Subject{Name: s.Name, Digest: map[string]string{"sha256": s.SHA256, "sha512": s.SHA512}})
 		}
@@ -30,7 +30,7 @@ func (a *assembly) attestPlatform(ctx context.Context, platform string, signer s
 	if len(subjects) == 0 {
 		return nil
 	}
-	statement, err := attest.NewProvenance(subjects, a.provenance(platform))
+	statement, err := attest.NewProvenance(subjects, a.provenance(platform, invocation))
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (a *assembly) attestPlatform(ctx context.Context, platform string, signer s
 
 // provenance describes how the artifacts of a platform were made. Its dependencies are the mount
 // tables of the steps that ran; what depends on no platform was packed from the source and from all of them.
-func (a *assembly) provenance(platform string) attest.Provenance {
+func (a *assembly) provenance(platform, invocation string) attest.Provenance {
 	info := a.project.Engine.Info()
 	p := attest.Provenance{
 		BuildDefinition: attest.BuildDefinition{
@@ -65,7 +65,7 @@ func (a *assembly) provenance(platform string) attest.Provenance {
 		},
 		RunDetails: attest.RunDetails{
 			Builder:  attest.Builder{ID: info.BuilderID, Version: map[string]string{"sello": a.project.Tool, info.Name: info.Version}},
-			Metadata: attest.Metadata{InvocationID: a.run},
+			Metadata: attest.Metadata{InvocationID: invocation},
 		},
 	}
 	if platform != "" {
@@ -77,7 +77,7 @@ func (a *assembly) provenance(platform string) attest.Provenance {
 		if platform != "" && c.Platform.String() != platform {
 			continue
 		}
-		done := a.compiled[c.Name()]
+		done := a.compiled[c.Name()].Value()
 		materials = append(materials, done.Materials...)
 		isolation[c.Name()] = done.Isolation
 		p.RunDetails.Byproducts = append(p.RunDetails.Byproducts, done.Log)
@@ -143,7 +143,7 @@ func (a *assembly) stage(c *Candidate) stage.Stage {
 	slices.Sort(evidence)
 	return stage.Stage{
 		Type: stage.Type, Project: c.Definition.Project, Version: c.Release.Version, Channel: c.Release.Channel,
-		Source: a.origin.source, Definition: def, Artifacts: a.sorted(), Evidence: slices.Compact(evidence),
+		Source: a.origin.source, Definition: def, Artifacts: a.artifacts(), Evidence: slices.Compact(evidence),
 	}
 }
 

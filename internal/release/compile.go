@@ -2,8 +2,8 @@ package release
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,20 +12,22 @@ import (
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/engine"
+	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/stage"
 )
 
 // compile runs one compile in the engine and moves its binaries to their final names.
-func (a *assembly) compile(ctx context.Context, c build.Compile) (Compiled, error) {
+func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (Compiled, error) {
 	out := a.path("out", c.Build, strings.ReplaceAll(c.Platform.String(), "/", "-"))
 	if err := emptyDir(out); err != nil {
 		return Compiled{}, err
 	}
-	in := build.GoInputs{Toolchain: a.toolchains[c.Build], Modules: a.modules[c.Build], Programs: a.programs(c), Out: out}
+	have := a.of(c.Build)
+	in := build.GoInputs{Toolchain: have.toolchain, Modules: have.modules, Programs: a.programs(c), Out: out}
 	if a.origin.published != nil {
-		in.Version = a.plan.Values.Version
+		in.Version = a.origin.published.Version
 	} else {
 		in.Source = engine.Mount{Host: a.path("src"), Materials: a.origin.materials}
 	}
@@ -33,44 +35,35 @@ func (a *assembly) compile(ctx context.Context, c build.Compile) (Compiled, erro
 	if err != nil {
 		return Compiled{}, err
 	}
-	log, err := a.logFile(c.Name())
-	if err != nil {
-		return Compiled{}, fmt.Errorf("open log: %w", err)
-	}
-	defer log.Close()
-	step.Log = log
+	hashed := digest.NewSHA256()
+	step.Log = io.MultiWriter(r.Log(), hashed)
 	result, err := a.project.Engine.Run(ctx, step)
 	if err != nil {
-		return Compiled{}, withLog(err, log.Name(), result.Tail)
+		return Compiled{}, err
 	}
 	if result.ExitCode != 0 {
-		return Compiled{}, &StepError{Step: c.Name(), Log: log.Name(), Tail: string(result.Tail), Err: &gate.Refusal{
-			Code: "build-failed", Class: gate.Failed, Where: c.Name(), What: "the build failed", Expected: "exit code 0",
-			Actual: fmt.Sprintf("exit code %d", result.ExitCode), Fix: "mend what the compiler says above"}}
+		return Compiled{}, &gate.Refusal{Code: "build-failed", Class: gate.Failed, Where: c.Name(), What: "the build failed", Expected: "exit code 0",
+			Actual: fmt.Sprintf("exit code %d", result.ExitCode), Fix: "mend what the compiler says, and propose a commit that has it mended"}
 	}
 	done := Compiled{Started: result.Started.UTC(), Finished: result.Finished.UTC(), Isolation: result.Isolation, Materials: step.Materials()}
-	if done.Binaries, err = a.collect(c, out); err != nil {
-		return Compiled{}, withLog(err, log.Name(), nil)
+	if done.Binaries, err = a.collect(ctx, c, out); err != nil {
+		return Compiled{}, err
 	}
-	sums, err := digest.File(log.Name())
-	if err != nil {
-		return Compiled{}, fmt.Errorf("hash log: %w", err)
-	}
-	done.Log = material.Material{Name: filepath.Base(log.Name()), Digest: map[string]string{"sha256": sums.SHA256}}
+	done.Log = material.Material{Name: c.Name() + ".log", Digest: map[string]string{"sha256": hashed.Sums().SHA256}}
 	return done, nil
 }
 
 // programs gives the main packages of a compile.
 func (a *assembly) programs(c build.Compile) []material.Program {
-	return a.modules[c.Build].Programs[c.Platform.String()]
+	return a.of(c.Build).modules.Programs[c.Platform.String()]
 }
 
 // collect hashes what the step left, refuses anything but the expected binaries, and gives them their final names.
-func (a *assembly) collect(c build.Compile, out string) ([]stage.Artifact, error) {
+func (a *assembly) collect(ctx context.Context, c build.Compile, out string) ([]stage.Artifact, error) {
 	if a.origin.published != nil {
 		out = installedIn(out, c)
 	}
-	found, err := engine.Collect(out, engine.CollectLimits{})
+	found, err := engine.Collect(ctx, out, engine.CollectLimits{})
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +96,8 @@ func installedIn(out string, c build.Compile) string {
 	return filepath.Join(out, "bin")
 }
 
-// stillThere checks that a compile's binaries are on disk with the digests recorded for them: what makes a resumed run skip the compile.
-func (a *assembly) stillThere(artifacts []stage.Artifact) error {
+// stillThere checks that files are on disk with the digests recorded for them: what lets a resumed run skip a step.
+func (a *assembly) stillThere(artifacts ...stage.Artifact) error {
 	for _, b := range artifacts {
 		sums, err := digest.File(a.filePath(b.Name))
 		if err != nil {
@@ -117,25 +110,12 @@ func (a *assembly) stillThere(artifacts []stage.Artifact) error {
 	return nil
 }
 
-// StepError is a step's failure with the end of its log and where the rest is.
-type StepError struct {
-	Step string
-	Log  string // path of the whole log
-	Tail string
-	Err  error
-}
-
-func (e *StepError) Error() string { return e.Err.Error() }
-
-// Unwrap gives the reason.
-func (e *StepError) Unwrap() error { return e.Err }
-
-func withLog(err error, log string, tail []byte) error {
-	var refusal *gate.Refusal
-	if errors.As(err, &refusal) {
-		return &StepError{Step: refusal.Where, Log: log, Tail: string(tail), Err: err}
+// packedStillThere is stillThere for an archive, whose list of members is needed too.
+func (a *assembly) packedStillThere(s stage.Artifact) error {
+	if _, err := a.members(s.Name); err != nil {
+		return err
 	}
-	return err
+	return a.stillThere(s)
 }
 
 func emptyDir(dir string) error {

@@ -10,16 +10,18 @@ import (
 	"strings"
 
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/material/gomod"
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/stage"
 )
 
 // gitOrigin is a commit as source: its tree is exported from git objects.
-func (p *Project) gitOrigin(c *Candidate) origin {
+func (p *Project) gitOrigin(c *Candidate) *origin {
 	uri := "git+" + c.Definition.Source
-	return origin{
+	return &origin{
 		source:    stage.Source{URI: uri, Commit: c.Commit.ID, Tree: c.Commit.Tree, Time: c.Plan.Time},
 		materials: []material.Material{{Name: "source", URI: uri, Digest: map[string]string{"gitCommit": c.Commit.ID, "gitTree": c.Commit.Tree}}},
 		export: func(ctx context.Context, dest string) error {
@@ -56,43 +58,62 @@ func (a *assembly) exportSource(ctx context.Context) error {
 	return a.origin.export(ctx, src)
 }
 
-// fetchBuild fetches one build's toolchain and modules.
-func (a *assembly) fetchBuild(ctx context.Context, name string) error {
+// fetchBuild fetches one build's toolchain and modules, and gives a digest of what they are.
+func (a *assembly) fetchBuild(ctx context.Context, name string, r *flow.Run) (string, error) {
 	compiles := a.plan.CompilesOf(name)
 	g := compiles[0].Go
-	toolchain, err := a.toolchain(ctx, g)
-	if err != nil {
+	var have fetched
+	err := r.Part("toolchain", func(*flow.Run) (err error) {
+		have.toolchain, err = a.toolchain(ctx, g)
 		return err
+	})
+	if err != nil {
+		return "", err
 	}
 	work := a.path("mod-" + name)
 	if err := removeTree(work); err != nil {
-		return fmt.Errorf("empty module folder: %w", err)
+		return "", fmt.Errorf("empty module folder: %w", err)
 	}
 	if err := os.MkdirAll(work, 0o755); err != nil {
-		return fmt.Errorf("make module folder: %w", err)
+		return "", fmt.Errorf("make module folder: %w", err)
 	}
 	var targets []material.Target
 	for _, c := range compiles {
 		targets = append(targets, material.Target{Name: c.Platform.String(), Env: c.Go.Env, Tags: c.Go.Tags, Packages: c.Go.Packages})
 	}
-	modules, err := a.fetch.Modules(ctx, material.ModulesRequest{
-		Toolchain: toolchain, Source: a.path("src"), Dir: g.Dir, Targets: targets, Work: work, Published: a.origin.published,
+	err = r.Part("modules", func(*flow.Run) (err error) {
+		have.modules, err = a.fetch.Modules(ctx, gomod.ModulesRequest{
+			Toolchain: have.toolchain, Source: a.path("src"), Dir: g.Dir, Targets: targets, Work: work, Module: a.origin.published,
+		})
+		return err
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.toolchains[name], a.modules[name] = toolchain, modules
-	return nil
+	a.fetched[name] = have
+	a.mu.Unlock()
+	return fetchedKey(have)
+}
+
+// fetchedKey is the digest of what was fetched: URIs and digests, not when and from where.
+func fetchedKey(f fetched) (string, error) {
+	var pinned []string
+	for _, m := range append([]material.Material{f.toolchain.Material}, f.modules.Materials...) {
+		pinned = append(pinned, m.URI+" "+m.Name+" "+m.Digest["sha256"]+" "+m.Digest["dirHash"])
+	}
+	return keyOf(struct {
+		Pinned   []string
+		Programs map[string][]material.Program
+	}{pinned, f.modules.Programs})
 }
 
 func (a *assembly) toolchain(ctx context.Context, g definition.Go) (material.Toolchain, error) {
-	gomod, err := a.goMod(g.Dir)
+	mod, err := a.goMod(g.Dir)
 	if err != nil {
 		return material.Toolchain{}, err
 	}
-	version, err := material.ToolchainFor(gomod, g.Toolchain)
+	version, err := gomod.ToolchainFor(mod, g.Toolchain)
 	if err != nil {
 		return material.Toolchain{}, err
 	}
@@ -101,10 +122,10 @@ func (a *assembly) toolchain(ctx context.Context, g definition.Go) (material.Too
 
 // goMod reads the go.mod of the module in dir.
 func (a *assembly) goMod(dir string) ([]byte, error) {
-	root := a.path("src")
 	if a.origin.published != nil {
-		root, dir = a.origin.published.Dir, "."
+		return a.origin.published.GoMod, nil
 	}
+	root := a.path("src")
 	top, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, fmt.Errorf("open source: %w", err)

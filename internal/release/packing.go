@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sello-release/sello/internal/build"
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/pack"
 	"github.com/sello-release/sello/internal/stage"
@@ -26,13 +27,9 @@ func (a *assembly) packArchive(ctx context.Context, ar build.Archive) (stage.Art
 	for _, b := range a.binariesOf(ar) {
 		entries = append(entries, pack.Entry{Name: path.Base(b.Name), Executable: true, Size: b.Size, Open: a.open(b.Name)})
 	}
-	sums, err := a.spool(ar.Name, func(w io.Writer) error {
-		return pack.Write(ctx, w, entries, pack.Options{Format: ar.Format, Time: a.plan.Time, Prefix: ar.Prefix})
-	})
-	if err != nil {
-		return stage.Artifact{}, fmt.Errorf("pack %s: %w", ar.Name, err)
-	}
-	return stage.Artifact{Name: ar.Name, Kind: stage.KindArchive, Platform: ar.Platform.String(), Build: onlyBuild(ar), Sums: sums}, nil
+	made, err := a.pack(ctx, ar.Name, entries, pack.Options{Format: ar.Format, Time: a.plan.Time, Prefix: ar.Prefix})
+	made.Kind, made.Platform, made.Build = stage.KindArchive, ar.Platform.String(), onlyBuild(ar)
+	return made, err
 }
 
 // packSource packs the whole exported source.
@@ -47,31 +44,27 @@ func (a *assembly) packSource(ctx context.Context) (stage.Artifact, error) {
 	if err != nil {
 		return stage.Artifact{}, fmt.Errorf("list source: %w", err)
 	}
-	sums, err := a.spool(name, func(w io.Writer) error {
-		return pack.Write(ctx, w, entries, pack.Options{Format: "tar.gz", Time: a.plan.Time, Prefix: strings.TrimSuffix(name, ".tar.gz")})
-	})
-	if err != nil {
-		return stage.Artifact{}, fmt.Errorf("pack %s: %w", name, err)
-	}
-	return stage.Artifact{Name: name, Kind: stage.KindSource, Sums: sums}, nil
+	made, err := a.pack(ctx, name, entries, pack.Options{Format: "tar.gz", Time: a.plan.Time, Prefix: strings.TrimSuffix(name, ".tar.gz")})
+	made.Kind = stage.KindSource
+	return made, err
 }
 
 // checksums writes SHA256SUMS and SHA512SUMS over all artifacts so far.
 func (a *assembly) checksums() ([]stage.Artifact, error) {
 	var out []stage.Artifact
-	all := a.sorted()
+	all := a.shipped()
 	for _, algo := range []struct {
-		file string
-		sum  func(stage.Artifact) string
+		file, name string
+		sum        func(stage.Artifact) string
 	}{
-		{"SHA256SUMS", func(s stage.Artifact) string { return s.SHA256 }},
-		{"SHA512SUMS", func(s stage.Artifact) string { return s.SHA512 }},
+		{"SHA256SUMS", "sha256", func(s stage.Artifact) string { return s.SHA256 }},
+		{"SHA512SUMS", "sha512", func(s stage.Artifact) string { return s.SHA512 }},
 	} {
-		var items []pack.Sum
+		var items []pack.Checksum
 		for _, s := range all {
-			items = append(items, pack.Sum{Name: s.Name, Sum: algo.sum(s)})
+			items = append(items, pack.Checksum{Name: s.Name, Sum: algo.sum(s)})
 		}
-		sums, err := a.spool(algo.file, func(w io.Writer) error { return pack.Checksums(w, items) })
+		sums, err := a.spool(algo.file, func(w io.Writer) error { return pack.Checksums(w, algo.name, items) })
 		if err != nil {
 			return nil, fmt.Errorf("write %s: %w", algo.file, err)
 		}
@@ -95,8 +88,8 @@ func (a *assembly) open(name string) func() (io.ReadCloser, error) {
 // binariesOf gives the binaries that go into an archive, from all its builds on its platform.
 func (a *assembly) binariesOf(ar build.Archive) []stage.Artifact {
 	var out []stage.Artifact
-	for _, s := range a.sorted() {
-		if s.Kind == stage.KindBinary && s.Platform == ar.Platform.String() && (len(ar.Builds) == 0 || slices.Contains(ar.Builds, s.Build)) {
+	for _, s := range a.binaries(ar.Platform.String()) {
+		if len(ar.Builds) == 0 || slices.Contains(ar.Builds, s.Build) {
 			out = append(out, s)
 		}
 	}
@@ -165,4 +158,14 @@ func (a *assembly) sourceEntries(root *os.Root, name string) ([]pack.Entry, erro
 		return nil
 	})
 	return entries, err
+}
+
+// spool writes one release file, hashing it on its way; it has its final name only when it is whole.
+func (a *assembly) spool(name string, write func(io.Writer) error) (digest.Sums, error) {
+	root, err := os.OpenRoot(a.path("files"))
+	if err != nil {
+		return digest.Sums{}, fmt.Errorf("open files: %w", err)
+	}
+	defer root.Close()
+	return pack.ToFile(root, name, write)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/signoff"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
 )
@@ -53,13 +54,13 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	}
 	to := store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
 	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(production), to.Prefix())}
-	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, e.Names(), out) }); err != nil {
+	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, names(e), out) }); err != nil {
 		return nil, err
 	}
 	if err := p.step("verify production", func() error { return p.checkPublished(ctx, c, out.Where, false) }); err != nil {
 		return nil, err
 	}
-	out.SignedOffBy = e.Names()
+	out.SignedOffBy = names(e)
 	return out, p.record("promote", c, out.Stage, map[string]string{"copied": fmt.Sprint(out.Copied)})
 }
 
@@ -115,4 +116,13 @@ func (p *Project) checkPublished(ctx context.Context, c *Candidate, dir string, 
 		return err
 	}
 	return report.Err()
+}
+
+// names gives the managers whose sign-offs count.
+func names(e signoff.Evaluation) []string {
+	var out []string
+	for _, s := range e.Counted {
+		out = append(out, s.Identity)
+	}
+	return out
 }

@@ -104,7 +104,7 @@ func (p *Project) rebuild(ctx context.Context, c *Candidate, s *staged) error {
 	if err != nil {
 		return fmt.Errorf("make rebuild folder: %w", err)
 	}
-	a, err := p.assemble(ctx, c, work, nil)
+	a, err := p.assemble(ctx, c, work)
 	if err != nil {
 		return err
 	}
