@@ -2,7 +2,16 @@
 //
 // A step sees only its mounts, has no network, no keys and an empty
 // environment but for Env, and can write only below its writable mounts. Nothing that a
-// step says about itself is believed: callers hash what comes out.
+// step says about itself is believed: callers hash what comes out, with Collect, once
+// the step's processes are all gone.
+//
+// The package promises that Run returns only when nothing of the step is left: no process,
+// no scratch folder, no cgroup. What an engine reports as isolation it has
+// measured from outside. The package does not decide what a step may read: that is the
+// planner's, and provenance lists it, because a read-only mount without materials is refused.
+//
+// A step sees a writable /tmp of its own that starts empty and does not outlive it, /proc and a
+// minimal /dev. The working directory is /tmp unless the step names another.
 package engine
 
 import (
@@ -55,11 +64,12 @@ func (s Step) Materials() []material.Material {
 
 // Result is what the engine observed; none of it comes from the step itself.
 type Result struct {
-	ExitCode  int
+	ExitCode  int // 128 + n when signal n ended the command
 	Started   time.Time
 	Finished  time.Time
+	CPU       time.Duration // processor time of the step and everything it started; 0 when it was not measured
 	Isolation Isolation
-	Tail      []byte // the end of the log, for messages
+	Tail      []byte // the end of the log, at most TailSize bytes, for messages
 }
 
 // Isolation is what the engine measured, not what was asked for.
