@@ -3,6 +3,7 @@ module github.com/sello-release/sello
 go 1.26.0
 
 require (
+	github.com/anchore/go-struct-converter v0.1.0 // indirect
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
 	github.com/buger/jsonparser v1.1.2 // indirect
 	github.com/containerd/cgroups/v3 v3.1.3 // indirect
