@@ -78,7 +78,7 @@ func databaseMismatch(mod, db, want, got string) *gate.Refusal {
 
 func notInGoSum(mod, detail string) *gate.Refusal {
 	r := &gate.Refusal{Code: "module-not-in-gosum", Class: gate.Refused, Where: mod, What: "go.sum has no entry for a module that the build needs",
-		Fix: "go mod tidy, and commit go.sum"}
+		Fix: "go mod tidy, and commit go.sum; in a workspace: go build, and commit go.work.sum"}
 	if detail != "" {
 		r.Cause = fmt.Errorf("%s", detail)
 	}

@@ -86,6 +86,11 @@ func (f *Fetcher) modules(ctx context.Context, req ModulesRequest) (m material.M
 		return s.vendored(ctx, req, p)
 	}
 	w := where{dir: filepath.Join(req.Source, filepath.FromSlash(p.dir)), env: p.environ(), mod: "readonly"}
+	if p.work != "off" {
+		if w.env, err = s.workBeside(p); err != nil {
+			return m, err
+		}
+	}
 	ls, ms, err := s.resolve(ctx, w, req.Targets)
 	if err != nil {
 		return m, err

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 
-	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
 	modzip "golang.org/x/mod/zip"
@@ -154,13 +153,9 @@ func (s *session) published(ctx context.Context, req ModulesRequest) (material.M
 
 // installable refuses what `go install path@version` refuses, before anything is downloaded.
 func installable(src *material.ModuleSource) error {
-	f, err := modfile.ParseLax("go.mod", src.GoMod, nil)
+	f, err := parseModFile(src.Path+"@"+src.Version+"/go.mod", src.GoMod)
 	if err != nil {
-		return badModFile(src.Path+"@"+src.Version+"/go.mod", err)
-	}
-	full, err := modfile.Parse("go.mod", src.GoMod, nil)
-	if err == nil {
-		f = full
+		return err
 	}
 	if len(f.Replace)+len(f.Exclude) == 0 {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/mod/module"
 )
 
-// purl gives the package URL of a module. Package URLs of Go are lower-case; the
-// exact path is the material's name.
+// purl gives the package URL of a module. The path keeps its case, though the purl
+// specification asks for lower case: the paths of two Go modules may differ in nothing else.
 func purl(mv module.Version) string { return purlOf(mv, "") }
 
 // purlOf adds a path inside the module.

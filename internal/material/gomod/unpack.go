@@ -76,7 +76,8 @@ func finishToolchain(root string) error {
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(filepath.Join(filepath.Dir(name), "go.mod"), data, 0o644); err != nil {
+			twin := filepath.Join(filepath.Dir(name), "go.mod")
+			if err := errors.Join(os.WriteFile(twin, data, 0o644), os.Chmod(twin, 0o444)); err != nil {
 				return err
 			}
 		}

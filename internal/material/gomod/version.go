@@ -18,9 +18,9 @@ var reTwoNumbers = regexp.MustCompile(`^go1\.[0-9]+$`)
 // ToolchainFor chooses a toolchain: what the definition wants, else what go.mod's
 // toolchain line or go line says, whichever is later. A go line of two numbers (1.21 and later) means its first release.
 func ToolchainFor(gomod []byte, wanted string) (string, error) {
-	f, err := modfile.ParseLax("go.mod", gomod, nil)
+	f, err := parseModFile("go.mod", gomod)
 	if err != nil {
-		return "", &gate.Refusal{Code: "gomod-invalid", Class: gate.Usage, What: "go.mod cannot be read", Where: "go.mod", Fix: "go mod edit -fmt", Cause: err}
+		return "", err
 	}
 	line, toolchain := "", ""
 	if f.Go != nil {
@@ -49,10 +49,22 @@ func ToolchainFor(gomod []byte, wanted string) (string, error) {
 	return least, nil
 }
 
+// parseModFile reads a go.mod file, one with directives of a later Go as well.
+func parseModFile(name string, data []byte) (*modfile.File, error) {
+	f, err := modfile.Parse(name, data, nil)
+	if err == nil {
+		return f, nil
+	}
+	if f, lax := modfile.ParseLax(name, data, nil); lax == nil && f.Module != nil {
+		return f, nil // knows no toolchain, replace or exclude lines
+	}
+	return nil, badModFile(name, err)
+}
+
 func checkWanted(wanted, line string) (string, error) {
 	if !version.IsValid(wanted) || strings.Contains(wanted, "-") || version.Compare(wanted, "go1.21") >= 0 && reTwoNumbers.MatchString(wanted) {
 		r := &gate.Refusal{Code: "toolchain-invalid", Class: gate.Usage, What: "this is not the name of a Go toolchain", Where: "builds[].go.toolchain",
-			Expected: "a release like go1.26.8, or local", Actual: wanted}
+			Expected: "a release like go1.26.8, or local", Actual: wanted, Fix: "set builds[].go.toolchain to a release like go1.26.8"}
 		if fixed := release("go" + wanted); version.IsValid(fixed) {
 			r.Fix = "toolchain: " + fixed
 		} else if fixed := release(wanted); fixed != wanted {
