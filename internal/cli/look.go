@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/ui"
 	"github.com/sello-release/sello/verify"
@@ -39,7 +37,7 @@ Nothing is downloaded unless a URL is given.`,
 			if err := a.result(report, func() { a.showReport(report) }); err != nil {
 				return err
 			}
-			return verdict(report)
+			return report.Err()
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the project's trust file (default: trust.yaml in this folder)")
@@ -63,17 +61,30 @@ func readTrust(path string) ([]byte, error) {
 }
 
 func (a *app) showReport(r *verify.Report) {
-	ui.Checks(a.streams.Out, r)
-}
-
-// refused says with the exit code alone what the table said in full.
-type refused struct{ *gate.Refusal }
-
-func verdict(r *verify.Report) error {
-	if err := r.Err(); err != nil {
-		return err
+	var rows []ui.Row
+	for _, c := range r.Checks {
+		row := ui.Row{Status: c.Status, Name: c.ID, Detail: strings.TrimSpace(c.Subject + "  " + c.Actual)}
+		if c.Status != verify.Pass {
+			row.Detail = strings.TrimSpace(c.Subject + "  " + c.What)
+		}
+		rows = append(rows, row)
 	}
-	return nil
+	ui.Table(a.streams.Out, rows)
+	for _, s := range r.SignOffs {
+		if s.Counted {
+			a.printf("signed off by %s%s\n", ui.Escape(s.Identity), map[bool]string{true: ", who rebuilt it", false: ""}[s.Rebuilt])
+		}
+	}
+	if r.Builder != "" {
+		a.printf("builder   %s\n", ui.Escape(r.Builder))
+	}
+	if level := r.Levels["build"]; level != "" {
+		a.printf("level     %s, as the trust file grants this builder\n", level)
+	}
+	if r.Source != "" {
+		a.printf("source    %s\n", ui.Escape(r.Source))
+	}
+	a.printf("%s  %s (%d files, scope %s)\n", strings.ToUpper(r.Verdict), ui.Escape(r.Artifact), r.Files, r.Scope)
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -154,5 +165,3 @@ func shown(path string) string {
 	}
 	return path
 }
-
-var _ = fmt.Sprint

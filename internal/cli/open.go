@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -52,7 +53,7 @@ func (a *app) work(ctx context.Context, cmd *cobra.Command, args []string) (p *r
 		renderer.Close()
 		return nil, nil, err
 	}
-	return p, func() { renderer.Close(); unlock() }, nil
+	return p, sync.OnceFunc(func() { renderer.Close(); unlock() }), nil
 }
 
 // setEngine gives the project the engine that --engine names, after checking that it can run here.

@@ -14,12 +14,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sello-release/sello/internal/gate"
-	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/ui"
 )
 
@@ -65,6 +65,9 @@ func Main(args []string, streams Streams, build Build) int {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	err := root.ExecuteContext(ctx)
+	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
+		err = usage(err.Error(), "sello --help")
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -177,11 +180,6 @@ func exitCode(err error) int {
 
 // report prints an error the way a person can use it.
 func (a *app) report(err error) {
-	var step *release.StepError
-	if errors.As(err, &step) {
-		ui.Failure(a.streams.Err, ui.FailureInfo{Step: step.Step, Log: step.Log, Tail: step.Tail, Err: step.Err, Resume: a.resume})
-		return
-	}
 	ui.Refusal(a.streams.Err, err, ui.RefusalOptions{Resume: a.resume})
 }
 

@@ -61,12 +61,29 @@ func (a *app) doctorCommand() *cobra.Command {
 				return err
 			}
 			findings := release.Doctor(cmd.Context(), release.DoctorOptions{Dir: a.dir, CacheDir: cache})
-			if err := a.result(findings, func() { ui.Findings(a.streams.Out, findingRows(findings)) }); err != nil {
+			if err := a.result(findings, func() { a.showFindings(findings) }); err != nil {
 				return err
 			}
 			return release.DoctorErr(findings)
 		},
 	}
+}
+
+func (a *app) showFindings(findings []release.Finding) {
+	var rows []ui.Row
+	for _, f := range findings {
+		row := ui.Row{Status: "pass", Name: f.Name, Detail: f.Found}
+		if !f.OK {
+			row.Status = "fail"
+			for _, n := range []string{f.Reason, "fix: " + f.Fix} {
+				if n != "" {
+					row.Notes = append(row.Notes, n)
+				}
+			}
+		}
+		rows = append(rows, row)
+	}
+	ui.Table(a.streams.Out, rows)
 }
 
 func (a *app) checkCommand() *cobra.Command {

@@ -101,10 +101,10 @@ func (p *Project) signOffs(ctx context.Context, c *Candidate, s *staged) (signof
 	if err != nil {
 		return signoff.Evaluation{}, err
 	}
-	return signoff.Evaluate(signoff.Question{
-		Bundles: bundles, Stage: s.digestName(), Project: c.Definition.Project, Version: c.Release.Version,
+	return signoff.Evaluate(bundles, signoff.Policy{
+		Stage: s.digestName(), Project: c.Definition.Project, Version: c.Release.Version,
 		ReleaseFile: c.Pinned.SHA256, Trust: c.Trust, Now: p.Now(),
-		Policy: signoff.Policy{Managers: c.Definition.Policy.SignOffs.Manager, Rebuilt: c.Definition.Policy.SignOffs.Rebuilt},
+		Managers: c.Definition.Policy.SignOffs.Manager, Rebuilt: c.Definition.Policy.SignOffs.Rebuilt,
 	}), nil
 }
 

@@ -77,7 +77,7 @@ func (p *Project) initDefinition(ctx context.Context, branch string, o InitOptio
 			return nil, fmt.Errorf("write definition: %w", err)
 		}
 		out.Warnings = append(out.Warnings, found.Warnings...)
-		out.Files = append(out.Files, InitFile{Path: definition.FileName, Written: true, Note: found.Summary()})
+		out.Files = append(out.Files, InitFile{Path: definition.FileName, Written: true, Note: summary(found)})
 	} else if err != nil {
 		return nil, fmt.Errorf("read definition: %w", err)
 	} else {
@@ -121,18 +121,23 @@ func firstTrust(def *definition.Definition, identity string, key *sign.Key, now 
 	if err != nil {
 		return nil, err
 	}
-	t := trust.New(def.Project, def.Source, now.AddDate(trustYears, 0, 0))
-	if err := t.AddIdentity(identity, string(public)); err != nil {
-		return nil, err
-	}
-	for _, role := range []string{"builder", "manager"} {
-		if err := t.Grant(identity, role); err != nil {
+	t := &trust.Trust{Version: 1, Project: def.Project, Source: def.Source, Expires: trust.Date(now.AddDate(trustYears, 0, 0).Format(time.DateOnly)),
+		Builders: []trust.Builder{{ID: bubblewrap.BuilderID, Signer: identity, Level: 3}, {ID: host.BuilderID, Signer: identity, Level: 1}}}
+	for _, role := range []string{trust.RoleBuilder, trust.RoleManager} {
+		if err := t.Add(identity, trust.Identity{Key: string(public)}, role); err != nil {
 			return nil, err
 		}
 	}
-	t.GrantBuilder(bubblewrap.BuilderID, identity, 3)
-	t.GrantBuilder(host.BuilderID, identity, 1)
 	return t, nil
+}
+
+// summary says what Init found, for one line.
+func summary(f scaffold.Found) string {
+	var programs []string
+	for _, b := range f.Builds {
+		programs = append(programs, strings.Join(b.Packages, " "))
+	}
+	return f.Project + ": " + strings.Join(programs, ", ")
 }
 
 // localGo gives the version of the Go command on this machine, or "".

@@ -108,18 +108,15 @@ func (p *Project) addToTrust(o TrustKeyOptions, public []byte, info *KeyInfo) er
 	if err != nil {
 		return err
 	}
-	if _, known := t.Identity(o.Identity); !known {
-		if err := t.AddIdentity(o.Identity, string(public)); err != nil {
-			return err
-		}
-	}
-	if err := t.Grant(o.Identity, o.Role); err != nil {
+	t = t.Next()
+	if err := t.Add(o.Identity, trust.Identity{Key: string(public)}, o.Role); err != nil {
 		return err
 	}
 	if o.Threshold > 0 {
-		t.SetThreshold("manager", o.Threshold)
+		managers := t.Roles[trust.RoleManager]
+		managers.Threshold = o.Threshold
+		t.Roles[trust.RoleManager] = managers
 	}
-	t.Version++
 	out := trust.Marshal(t)
 	if _, err := trust.Parse(TrustFile, out); err != nil { // never write what would not be read
 		return err
@@ -171,8 +168,8 @@ func (p *Project) PublicKey(_ context.Context, identity string) ([]byte, error) 
 		if err != nil {
 			return nil, err
 		}
-		if id, ok := t.Identity(identity); ok {
-			der, err := x509.MarshalPKIXPublicKey(id.Public())
+		if key, ok := t.PublicKey(identity); ok {
+			der, err := x509.MarshalPKIXPublicKey(key)
 			if err != nil {
 				return nil, fmt.Errorf("encode public key: %w", err)
 			}

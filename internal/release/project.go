@@ -81,8 +81,8 @@ func (p *Project) Lock(ctx context.Context, verb string) (unlock func(), err err
 	if err != nil {
 		return nil, err
 	}
-	l, err := store.Lock(ctx, filepath.Join(dir, "lock"), store.LockOptions{Verb: verb, Wait: true, Waiting: func(holder string) {
-		p.note("waiting for " + holder)
+	l, err := store.Lock(ctx, filepath.Join(dir, "lock"), store.LockOptions{Verb: verb, Wait: true, OnWait: func(holder store.Holder) {
+		p.note("waiting for " + holder.String())
 	}})
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ const uploads = 4
 func (a *assembly) upload(ctx context.Context, to store.StageLayout, t *trust.Trust) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(uploads)
-	for _, s := range a.sorted() {
+	for _, s := range a.artifacts() {
 		group.Go(func() error {
 			if _, err := store.PutDigest(ctx, to.Bucket, to.File(s.Name), s.Sums, a.open(s.Name)); err != nil {
 				return err
