@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	result, err := runEffects(dir, 2*time.Millisecond)
+	result, err := runEffects(dir, 8*time.Millisecond)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -126,7 +126,7 @@ func TestKilledAnywhereItEndsTheSame(t *testing.T) {
 		result := ""
 		for attempt := 0; result == "" && attempt < 100; attempt++ {
 			var killed bool
-			if result, killed = runAndKill(t, dir, time.Duration(5+rng.IntN(60))*time.Millisecond, attempt < 60); killed {
+			if result, killed = runAndKill(t, dir, time.Duration(5+rng.IntN(50))*time.Millisecond, attempt < 60); killed {
 				kills++
 			}
 		}

@@ -100,9 +100,13 @@ func (a *assembly) binaries(platform string) []stage.Artifact {
 // archives gives the packed archives of one platform; "" is the source archive.
 func (a *assembly) archives(platform string) []stage.Artifact {
 	var out []stage.Artifact
-	for _, t := range a.packed {
-		if s := t.Value(); s.Platform == platform {
-			out = append(out, s)
+	for i, t := range a.packed {
+		of := "" // the source archive comes last
+		if i < len(a.plan.Archives) {
+			of = a.plan.Archives[i].Platform.String()
+		}
+		if of == platform {
+			out = append(out, t.Value())
 		}
 	}
 	return byName(out)

@@ -59,11 +59,11 @@ func (p *Project) Propose(ctx context.Context, o ProposeOptions) (*Proposal, err
 	if err := p.checkTag(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := p.writeProposal(file, data); err != nil {
+	dirty, err := p.Repo.Status(ctx)
+	if err != nil {
 		return nil, err
 	}
-	dirty, err := p.Repo.Status(ctx)
-	return &Proposal{Path: file, Commit: o.Commit, Branch: branch, Dirty: dirty}, err
+	return &Proposal{Path: file, Commit: o.Commit, Branch: branch, Dirty: dirty}, p.writeProposal(file, data)
 }
 
 // writeProposal writes the file, unless another proposal for the version stands there.

@@ -21,17 +21,17 @@ const when = 1767225600 // 2026-01-01T00:00:00Z
 
 // testRepo is a repository made by git itself.
 type testRepo struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	env []string
 }
 
-func newRepo(t *testing.T, initOptions ...string) *testRepo {
+func newRepo(t testing.TB, initOptions ...string) *testRepo {
 	t.Helper()
 	return initRepo(t, filepath.Join(t.TempDir(), "repo"), initOptions...)
 }
 
-func initRepo(t *testing.T, dir string, initOptions ...string) *testRepo {
+func initRepo(t testing.TB, dir string, initOptions ...string) *testRepo {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git is not installed")
@@ -46,7 +46,7 @@ func initRepo(t *testing.T, dir string, initOptions ...string) *testRepo {
 }
 
 // gitEnv is an environment in which git sees nothing of this machine's settings.
-func gitEnv(t *testing.T) []string {
+func gitEnv(t testing.TB) []string {
 	t.Helper()
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir(), "LC_ALL=C",
@@ -81,7 +81,7 @@ func (r *testRepo) write(name, content string) {
 	writeFile(r.t, r.path(name), content, 0o644)
 }
 
-func writeFile(t *testing.T, name, content string, mode fs.FileMode) {
+func writeFile(t testing.TB, name, content string, mode fs.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
@@ -91,6 +91,16 @@ func writeFile(t *testing.T, name, content string, mode fs.FileMode) {
 	}
 	if err := os.Chmod(name, mode); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func (r *testRepo) symlink(target, name string) {
+	r.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(r.path(name)), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Symlink(target, r.path(name)); err != nil {
+		r.t.Skipf("no symbolic links here: %v", err)
 	}
 }
 

@@ -58,7 +58,7 @@ func checkPart(part string) error {
 func checkReserved(lower string) error {
 	first, _, _ := strings.Cut(lower, "/")
 	switch {
-	case lower == FileName, lower == "journal.jsonl", lower == "index.html", first == SignOffFolder, strings.HasSuffix(lower, BundleSuffix):
+	case lower == FileName, lower == "journal.jsonl", lower == "index.html", first == SignOffFolder, first == FilesFolder, strings.HasSuffix(lower, BundleSuffix):
 		return fmt.Errorf("%q is a name that the release keeps for itself", lower)
 	}
 	return nil

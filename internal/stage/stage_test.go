@@ -138,6 +138,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"the release statement", "stage-bad-name", name("release.sigstore.json")},
 		{"a bundle", "stage-bad-name", name("a.SIGSTORE.json")},
 		{"a sign-off", "stage-bad-name", name("sign-offs/a")},
+		{"the stage's own folder", "stage-bad-name", name("Files/a")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

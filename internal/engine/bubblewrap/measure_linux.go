@@ -77,7 +77,7 @@ func measure(proc *os.Root, s engine.Step) (engine.Isolation, error) {
 	if err != nil {
 		return iso, fmt.Errorf("measure mounts: %w", err)
 	}
-	if err := checkMounts(mounts, s.Mounts); err != nil {
+	if err := checkMounts(mounts, s.Mounts, os.Geteuid() == 0); err != nil {
 		return iso, err
 	}
 	iso.Root = "mounts-only"
@@ -124,7 +124,8 @@ type mountPoint struct {
 func (m mountPoint) has(option string) bool { return slices.Contains(m.options, option) }
 
 // checkMounts refuses a mount table that holds anything but what options asked for, or holds it with more rights.
-func checkMounts(mountinfo []byte, mounts []engine.Mount) error {
+// root says that the step's files are root's on the host.
+func checkMounts(mountinfo []byte, mounts []engine.Mount, root bool) error {
 	table, err := parseMounts(mountinfo)
 	if err != nil {
 		return err
@@ -137,7 +138,7 @@ func checkMounts(mountinfo []byte, mounts []engine.Mount) error {
 	}
 	for _, m := range table {
 		delete(missing, m.at)
-		if why := excess(m, writable); why != "" {
+		if why := excess(m, writable, root); why != "" {
 			return lacking("the step has a mount that it should not have", why, fmt.Sprintf("%s %s (%s)", m.at, m.fstype, strings.Join(m.options, ",")))
 		}
 	}
@@ -148,7 +149,7 @@ func checkMounts(mountinfo []byte, mounts []engine.Mount) error {
 }
 
 // excess says what a mount should be, if it is more. writable tells the step's own targets, and which of them it may write to.
-func excess(m mountPoint, writable map[string]bool) string {
+func excess(m mountPoint, writable map[string]bool, root bool) string {
 	may, own := writable[m.at]
 	below := func(dir string) bool { return strings.HasPrefix(m.at, dir+"/") }
 	switch {
@@ -160,8 +161,9 @@ func excess(m mountPoint, writable map[string]bool) string {
 		}
 		return ""
 	case below("/dev"):
-		if !m.has("ro") || !slices.Contains(devices, path.Base(m.at)) || path.Dir(m.at) != "/dev" {
-			return "nothing but read-only " + strings.Join(devices, ", ")
+		switch {
+		case path.Dir(m.at) != "/dev" || !slices.Contains(devices, path.Base(m.at)):
+			return "nothing but " + strings.Join(devices, ", ")
 		}
 		return ""
 	case !m.has("nodev"):

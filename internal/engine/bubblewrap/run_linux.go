@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -36,9 +35,6 @@ func (e *Engine) Run(ctx context.Context, s engine.Step) (engine.Result, error) 
 	if err != nil {
 		return engine.Result{}, err
 	}
-	// bwrap dies with the thread that starts it, so this thread must stay.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	folder, err := newScratch(e.scratch)
 	if err != nil {
 		return engine.Result{}, err
@@ -47,8 +43,8 @@ func (e *Engine) Run(ctx context.Context, s engine.Step) (engine.Result, error) 
 	r := &run{program: p, step: s, limits: s.Limits.WithDefaults(engine.DefaultMemory(totalMemory(h))), scratch: folder}
 	r.log = engine.NewLog(s.Log, r.limits.Log)
 	r.group = newCgroup(h, fmt.Sprintf("%s%d-%s", cgroupPrefix, os.Getpid(), strings.ToLower(rand.Text()[:12])), r.limits)
-	res, err := r.do(ctx)
-	return res, errors.Join(err, r.group.remove(), folder.remove())
+	err = onOwnThread(func() error { return r.do(ctx) })
+	return r.result, errors.Join(err, r.group.remove(), folder.remove())
 }
 
 // run is one run of one step.
@@ -63,11 +59,11 @@ type run struct {
 	result  engine.Result
 }
 
-func (r *run) do(ctx context.Context) (engine.Result, error) {
+func (r *run) do(ctx context.Context) error {
 	r.result.Started = time.Now().UTC()
 	var err error
-	if r.box, err = startBox(r.program, options(r.program, r.step, r.scratch.tmp), r.step.Argv, r.log, r.scratch.dir); err != nil {
-		return r.result, err
+	if r.box, err = startBox(r.program, options(r.program, r.step, r.scratch), r.step.Argv, r.log, r.scratch.dir); err != nil {
+		return err
 	}
 	err = r.set(ctx)
 	if err == nil {
@@ -82,13 +78,13 @@ func (r *run) do(ctx context.Context) (engine.Result, error) {
 	r.result.ExitCode = r.box.exit
 	switch {
 	case errors.Is(err, errSetup):
-		return r.result, diagnose(gather(r.log.Tail()))
+		return diagnose(gather(r.log.Tail()))
 	case err != nil:
-		return r.result, err
+		return err
 	case waited != nil:
-		return r.result, waited
+		return waited
 	}
-	return r.result, r.verdict()
+	return r.verdict()
 }
 
 // set brings the sandbox to the point where the command runs: measured, limited, and only then started.

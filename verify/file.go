@@ -1,0 +1,226 @@
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
+)
+
+// maxUp is how many folders above a file's own stage.json is looked for.
+const maxUp = 6
+
+// File verifies one file: by the bundle beside it (NAME.sigstore.json), and by the release or
+// the stage that it stands in, if there is one: stage.json in its folder or at most six above. An error means
+// that the file or the trust file could not be read; what was found wrong is in the report.
+func File(ctx context.Context, path string, o Options) (*Report, error) {
+	v, err := newVerifier(o)
+	if err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	dir, name := place(abs)
+	single, err := v.readOne(ctx, abs)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	r := &Report{Artifact: path, Scope: ScopeFile, Files: 1}
+	s := subject{name: filepath.Base(path), sha256: single.sha256, bundle: single.bundle, where: path + stage.BundleSuffix}
+	var f findings
+	v.checkTrust(&f)
+	if dir == "" {
+		v.alone(&f, r, s)
+		return f.into(r), nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	defer root.Close()
+	in := surroundings{verifier: v, findings: f, root: root, report: r, staged: strings.HasPrefix(name, stage.FilesFolder+"/")}
+	r.Scope = ScopeFileInRelease
+	s.name = strings.TrimPrefix(name, stage.FilesFolder+"/")
+	if err := in.judge(ctx, s, single.size); err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	return in.into(r), nil
+}
+
+// place finds the release or stage that a file stands in, and the file's name there; "" when there is none.
+func place(abs string) (dir, name string) {
+	dir = filepath.Dir(abs)
+	for range maxUp + 1 {
+		for _, mark := range []string{stage.FileName, stage.ReleaseBundle} {
+			at := filepath.Join(dir, mark)
+			if _, err := os.Lstat(at); err == nil && at != abs {
+				rel, err := filepath.Rel(dir, abs)
+				if err == nil {
+					return dir, filepath.ToSlash(rel)
+				}
+			}
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			break
+		}
+		dir = up
+	}
+	return "", ""
+}
+
+// readOne hashes the file and reads its bundle.
+func (v *verifier) readOne(ctx context.Context, path string) (*file, error) {
+	h := hasher{sum: sha256.New(), buf: make([]byte, bufferSize)}
+	out := &file{name: path}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", path))
+	}
+	if out.size, out.sha256, _, err = h.hash(ctx, f, 0); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	b, err := os.Open(path + stage.BundleSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	_, _, data, err := h.hash(ctx, b, sign.MaxBundle)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", b.Name(), err)
+	}
+	out.bundle = v.attestation(data)
+	return out, nil
+}
+
+// alone judges a file by its provenance and nothing else.
+func (v *verifier) alone(f *findings, r *Report, s subject) {
+	out, ok := v.provenance(f, s)
+	if ok {
+		grant(r, []verified{out})
+	}
+	if v.RequireRelease || v.Version != "" {
+		v.openStage(f, r, nil)
+		return
+	}
+	for _, id := range []string{"stage-missing", "release-statement-missing", "sign-off-missing"} {
+		f.skip(id, s.name, "the file stands alone: there is no release around it")
+	}
+}
+
+// surroundings is the release or stage around a file.
+type surroundings struct {
+	*verifier
+	findings
+	root   *os.Root
+	report *Report
+	staged bool
+}
+
+func (in *surroundings) judge(ctx context.Context, s subject, size int64) error {
+	small := func(name string) ([]byte, string, error) { return in.small(ctx, name, stage.MaxSize) }
+	listBytes, listSHA, err := small(stage.FileName)
+	if err != nil {
+		return err
+	}
+	statement, _, err := small(stage.ReleaseBundle)
+	if err != nil {
+		return err
+	}
+	list, known := in.openStage(&in.findings, in.report, listBytes)
+	said := in.statement(statement, list, s, listSHA)
+	if known {
+		s.stage, s.artifact, s.released = list, list.Find(s.name), said != nil
+		s.againstStage(&in.findings, size, true)
+	}
+	out, ok := in.provenance(&in.findings, s)
+	if ok {
+		grant(in.report, []verified{out})
+	}
+	if !known {
+		in.skip("sign-off-missing", s.name, "not decided, because there is no good stage.json")
+		return nil
+	}
+	if s.artifact != nil {
+		in.checkEvidence(&in.findings, list, []stage.Artifact{*s.artifact})
+	}
+	bundles, err := in.signOffs(ctx)
+	if err != nil {
+		return err
+	}
+	if said != nil {
+		bundles = onlyListed(bundles, said)
+	}
+	in.judgeSignOffs(&in.findings, in.report, list, bundles, said != nil)
+	return nil
+}
+
+// statement verifies the release statement, and that it names the file and stage.json.
+func (in *surroundings) statement(content []byte, list *stage.Stage, s subject, listSHA string) map[string]string {
+	if content == nil && (in.staged || in.Unreleased) && !in.RequireRelease {
+		in.skip("release-statement-missing", stage.ReleaseBundle, "a stage, or a promoted release, has no release statement yet")
+		return nil
+	}
+	said, ok := in.openStatement(&in.findings, content, list)
+	if !ok {
+		return nil
+	}
+	each := make([]findings, 2)
+	listed(&each[0], s.name, s.sha256, true, said)
+	listed(&each[1], stage.FileName, listSHA, listSHA != "", said)
+	in.fold(each, "files of the release statement")
+	return said
+}
+
+// small reads a small file of the release; nil when there is none.
+func (in *surroundings) small(ctx context.Context, name string, limit int64) (content []byte, sha string, err error) {
+	f, err := openRegular(in.root, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	h := hasher{sum: sha256.New(), buf: make([]byte, bufferSize)}
+	_, sha, content, err = h.hash(ctx, f, limit)
+	if content == nil {
+		content = []byte{}
+	}
+	return content, sha, err
+}
+
+// signOffs reads the sign-offs of the release, by file name without its ending.
+func (in *surroundings) signOffs(ctx context.Context) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	entries, err := fs.ReadDir(in.root.FS(), stage.SignOffFolder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), stage.BundleSuffix)
+		if !ok || !e.Type().IsRegular() || len(out) >= maxSignOffs {
+			continue
+		}
+		if out[id], _, err = in.small(ctx, stage.SignOffFolder+"/"+e.Name(), maxSignOff); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,138 @@
+// Package verify says whether a released file, or a whole release, is what its
+// project released. It is what `sello verify` does, for programs downstream.
+//
+//	data, err := os.ReadFile("trust.yaml") // the project's, from a place that you trust
+//	if err != nil {
+//		return err
+//	}
+//	report, err := verify.File(ctx, "age_v1.4.2_linux_amd64.tar.gz", verify.Options{TrustFile: data})
+//	if err != nil {
+//		return err // it could not be tried: no such file, no such trust file
+//	}
+//	if err := report.Err(); err != nil {
+//		return err // refused: the first reason; report.Checks has them all
+//	}
+//	fmt.Println(report.Verdict, report.Levels["build"], report.Source)
+//
+// # What it promises
+//
+// Everything is decided from the files and the trust file alone: there is no network, but
+// in URL, and no state. Every byte is read once, and the bytes that are hashed are those that are
+// parsed. Only keys in the trust file count, each for its role. The build level is the one
+// that the trust file grants to the pair of signer and builder; what provenance says of itself
+// decides nothing (SLSA v1.2, Verifying artifacts). Checks are made in this order: signature,
+// payload type, statement type, subject, predicate type, builder and level, expectations.
+//
+// A folder is a release (stage.json, its files, sign-offs/, release.sigstore.json) or a
+// stage (stage.json, sign-offs/, files/). It has to be complete: a missing, an
+// extra and a changed file are each refused, and symbolic links are not followed.
+// Leaving evidence out never makes a release that is refused acceptable.
+//
+// A file by itself, with nothing but its bundle, is judged by its provenance: the report's scope is
+// then "file". With stage.json in the same folder or at most six above, the file
+// has to be listed there, and sign-offs and release statement are judged too: "file-in-release". To insist
+// on those, set RequireRelease.
+//
+// # What it does not do
+//
+// It does not judge what a file does, nor whether its source is good. It does not read signatures by
+// certificate (keyless) yet, and takes the time from the caller: an artifact's age proves nothing.
+package verify
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/trust"
+)
+
+// Options say what to expect. TrustFile is all that is needed.
+type Options struct {
+	TrustFile []byte       // content of the project's trust.yaml
+	Trust     *trust.Trust // instead of TrustFile, within Sello
+	Now       time.Time    // when expiries are judged; zero is the present
+
+	Version  string   // the version that is wanted; "" accepts any
+	MinLevel int      // the least SLSA Build level of the builder, 0 to 3
+	Evidence []string // evidence that every artifact needs besides what stage.json asks for: "provenance", "sbom"
+	Managers int      // how many sign-offs; the trust file's threshold holds if it is higher
+	Rebuilt  int      // how many of them with a rebuild of their own
+
+	RequireRelease bool // refuse a file that stands outside of a release
+	SkipSignOffs   bool // for a stage that is to be signed off
+	Unreleased     bool // for a promoted folder whose release statement is not made yet
+
+	MaxDownload int64 // URL only: bytes of one file; zero is 8 GiB
+	Workers     int   // how many files are hashed at one time; zero is one a core
+}
+
+// Any verifies what arg names: a URL (http, https, file), a folder or a file.
+func Any(ctx context.Context, arg string, o Options) (*Report, error) {
+	if isURL(arg) {
+		return URL(ctx, arg, o)
+	}
+	info, err := os.Stat(arg)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	if info.IsDir() {
+		return Dir(ctx, arg, o)
+	}
+	return File(ctx, arg, o)
+}
+
+// verifier holds what one verification judges by.
+type verifier struct {
+	Options
+	trust    *trust.Trust
+	builders map[string]crypto.PublicKey
+	cache    cache
+}
+
+func newVerifier(o Options) (*verifier, error) {
+	if o.Trust == nil {
+		if len(o.TrustFile) == 0 {
+			return nil, &gate.Refusal{Code: "trust-missing", Class: gate.Usage, What: "there is no trust file to verify with", Expected: "the project's trust.yaml",
+				Fix: "get trust.yaml from the project's repository, and give it with --trust"}
+		}
+		t, err := trust.Parse(trust.FileName, o.TrustFile)
+		if err != nil {
+			return nil, fmt.Errorf("read trust file: %w", err)
+		}
+		o.Trust = t
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	if o.MinLevel < 0 || o.MinLevel > 3 {
+		return nil, errors.New("verify: the least level is 0 to 3")
+	}
+	return &verifier{Options: o, trust: o.Trust, builders: o.Trust.KeysOf(trust.RoleBuilder)}, nil
+}
+
+// checkTrust is the first check of every report.
+func (v *verifier) checkTrust(f *findings) {
+	f.chain(Check{Where: trust.FileName}, step{"trust-expired", func(c *Check) error {
+		c.Actual = fmt.Sprintf("version %d, sha256:%s, until %s", v.trust.Version, v.trust.Digest(), v.trust.Expires)
+		return v.trust.Check(v.Now)
+	}})
+}
+
+// sourceMatches reports whether provenance's or a stage's source URI is the trust file's
+// canonical source. version is the release's, "" when it is not known.
+func sourceMatches(canonical, uri, version string) bool {
+	if !strings.HasPrefix(canonical, "pkg:golang/") {
+		return uri == "git+"+canonical
+	}
+	if strings.Contains(canonical, "@") {
+		return uri == canonical
+	}
+	module, at, _ := strings.Cut(uri, "@")
+	return module == canonical && at != "" && (version == "" || at == version)
+}
