@@ -21,6 +21,11 @@ const maxUp = 6
 // the stage that it stands in, if there is one: stage.json in its folder or at most six above. An error means
 // that the file or the trust file could not be read; what was found wrong is in the report.
 func File(ctx context.Context, path string, o Options) (*Report, error) {
+	return verifyFile(ctx, path, "", o)
+}
+
+// verifyFile is File that looks for the release no higher than top; "" sets no bound but maxUp.
+func verifyFile(ctx context.Context, path, top string, o Options) (*Report, error) {
 	v, err := newVerifier(o)
 	if err != nil {
 		return nil, err
@@ -29,7 +34,7 @@ func File(ctx context.Context, path string, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	dir, name := place(abs)
+	dir, name := place(abs, top)
 	single, err := v.readOne(ctx, abs)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
@@ -57,7 +62,7 @@ func File(ctx context.Context, path string, o Options) (*Report, error) {
 }
 
 // place finds the release or stage that a file stands in, and the file's name there; "" when there is none.
-func place(abs string) (dir, name string) {
+func place(abs, top string) (dir, name string) {
 	dir = filepath.Dir(abs)
 	for range maxUp + 1 {
 		for _, mark := range []string{stage.FileName, stage.ReleaseBundle} {
@@ -70,7 +75,7 @@ func place(abs string) (dir, name string) {
 			}
 		}
 		up := filepath.Dir(dir)
-		if up == dir {
+		if up == dir || dir == top {
 			break
 		}
 		dir = up

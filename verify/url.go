@@ -48,7 +48,11 @@ func URL(ctx context.Context, rawURL string, o Options) (*Report, error) {
 		return nil, fmt.Errorf("make download folder: %w", err)
 	}
 	defer os.RemoveAll(tmp)
+	if tmp, err = filepath.Abs(tmp); err != nil {
+		return nil, fmt.Errorf("make download folder: %w", err)
+	}
 	d := newDownload(tmp, o.MaxDownload)
+	defer d.client.CloseIdleConnections()
 	var r *Report
 	if strings.HasSuffix(u.Path, "/") {
 		r, err = d.release(ctx, u, o)
@@ -107,7 +111,7 @@ func (d *download) file(ctx context.Context, u *url.URL, o Options) (*Report, er
 			return nil, err
 		}
 	}
-	return File(ctx, filepath.Join(d.dir, filepath.FromSlash(name)), o)
+	return verifyFile(ctx, filepath.Join(d.dir, filepath.FromSlash(name)), d.dir, o)
 }
 
 // findRelease looks for stage.json and the release statement in the file's folder and above. It gives

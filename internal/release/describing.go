@@ -130,7 +130,7 @@ func (a *assembly) describeInput(s stage.Artifact, programs map[string]sbom.Bina
 	in.Files = files
 	for _, f := range files {
 		for name, b := range programs {
-			if strings.HasSuffix(name, "/"+baseName(f.Name)) && a.sha256Of(name) == f.SHA256 {
+			if strings.HasSuffix(name, "/"+baseName(f.Name)) && a.sha256Of(s.Platform, name) == f.SHA256 {
 				b.Name = f.Name
 				in.Binaries = append(in.Binaries, b)
 			}
@@ -139,9 +139,9 @@ func (a *assembly) describeInput(s stage.Artifact, programs map[string]sbom.Bina
 	return in, nil
 }
 
-// sha256Of gives the digest of a compiled binary.
-func (a *assembly) sha256Of(name string) string {
-	for _, s := range a.binaries("") {
+// sha256Of gives the digest of a compiled binary of a platform.
+func (a *assembly) sha256Of(platform, name string) string {
+	for _, s := range a.binaries(platform) {
 		if s.Name == name {
 			return s.SHA256
 		}

@@ -56,9 +56,13 @@ func (o *objects) commitBody(id string) ([]byte, error) {
 		return nil, err
 	}
 	body, err := o.get(id, kindCommit, maxCommitObject)
+	var missing *missingError
 	var kind *kindError
 	switch {
-	case errors.Is(err, errMissing):
+	case errors.As(err, &missing):
+		if err := o.complaint(id); err != nil {
+			return nil, err
+		}
 		return nil, o.repo.commitMissing(id)
 	case errors.As(err, &kind):
 		return nil, refusal{

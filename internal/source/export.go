@@ -148,7 +148,7 @@ func (p *part) readBlob(ctx context.Context, o *objects, s *sink, into *openFold
 		err = &kindError{id: id, want: kindBlob, found: kind}
 	}
 	if err != nil {
-		return p.repo.broken(err, quote(where))
+		return o.broken(err, quote(where))
 	}
 	if err := s.budget.addFile(size, where); err != nil {
 		return err

@@ -70,6 +70,9 @@ func (w *walk) until(commit string) (bool, error) {
 		return true, nil
 	}
 	if w.missing != "" {
+		if err := w.objects.complaint(w.missing); err != nil {
+			return false, err
+		}
 		return false, w.objects.repo.historyEnds(w.missing)
 	}
 	return false, nil
@@ -79,12 +82,13 @@ func (w *walk) read(ids []string) error {
 	w.objects.ask(slices.Values(ids))
 	for _, id := range ids {
 		body, err := w.objects.next(id, kindCommit, maxCommitObject)
-		if errors.Is(err, errMissing) {
+		var missing *missingError
+		if errors.As(err, &missing) {
 			w.missing = id
 			continue
 		}
 		if err != nil {
-			return w.objects.repo.broken(err, "commit "+id)
+			return w.objects.broken(err, "commit "+id)
 		}
 		l, err := parseLinks(w.objects.repo.format, body)
 		if err != nil {

@@ -38,8 +38,10 @@ type objects struct {
 	ended   bool // nothing will be asked any more
 }
 
-// errMissing is the answer for an object that is not in the store.
-var errMissing = errors.New("object is not in the repository")
+// A missingError is the answer for an object that is not in the store, or that git cannot read.
+type missingError struct{ id string }
+
+func (e *missingError) Error() string { return "object " + e.id + " is not in the repository" }
 
 // objects starts the process. Buffered answers come faster, but only once end was called.
 func (r *Repository) objects(ctx context.Context, buffered bool) (*objects, error) {
@@ -115,7 +117,7 @@ func (o *objects) header(id string) (kind string, size int64, err error) {
 	}
 	fields := strings.Fields(string(line))
 	if len(fields) == 2 && fields[0] == id && fields[1] == "missing" {
-		return "", 0, fmt.Errorf("%s: %w", id, errMissing)
+		return "", 0, &missingError{id: id}
 	}
 	if len(fields) == 3 && fields[0] == id {
 		if size, err = strconv.ParseInt(fields[2], 10, 64); err == nil && size >= 0 {
@@ -149,11 +151,20 @@ func (o *objects) died(id string, cause error) error {
 	if err := o.ctx.Err(); err != nil {
 		return err
 	}
-	o.cancel()
-	_ = o.cmd.Wait()
-	if said := o.stderr.String(); said != "" {
+	if said := o.said(); said != "" {
 		cause = errors.New(said)
 	}
+	return unreadable(id, cause)
+}
+
+// said ends the process and gives what it complained about.
+func (o *objects) said() string {
+	o.cancel()
+	_ = o.cmd.Wait()
+	return o.stderr.String()
+}
+
+func unreadable(id string, cause error) error {
 	return refusal{
 		code: "source-object-corrupt", where: "object " + id, what: "git cannot read the object", expected: "an object that can be unpacked",
 		actual: plain(cause.Error()), fix: "run `git fsck --full` and clone the repository again",
@@ -198,16 +209,31 @@ func (e *kindError) Error() string {
 	return fmt.Sprintf("object %s is a %s, not a %s", e.id, e.found, e.want)
 }
 
+// complaint refuses an object that git calls missing, but that is there and cannot be read. It ends the process.
+func (o *objects) complaint(id string) error {
+	if err := o.ctx.Err(); err != nil {
+		return err
+	}
+	if said := o.said(); said != "" {
+		return unreadable(id, errors.New(said))
+	}
+	return nil
+}
+
 // broken turns the errors of objects into refusals that say where the object was needed.
-func (r *Repository) broken(err error, where string) error {
+func (o *objects) broken(err error, where string) error {
+	var missing *missingError
 	var kind *kindError
 	switch {
-	case errors.Is(err, errMissing):
+	case errors.As(err, &missing):
+		if err := o.complaint(missing.id); err != nil {
+			return err
+		}
 		ref := refusal{
 			code: "source-object-missing", where: where, what: "an object of the commit is not in the repository",
 			fix: "run `git fsck --full` and clone the repository again", cause: err,
 		}
-		if r.partial() {
+		if o.repo.partial() {
 			ref.what = "this is a partial clone, and an object of the commit was left out of it"
 			ref.fix = "clone again without --filter"
 		}

@@ -114,7 +114,7 @@ func (p *part) readFolder(o *objects, f *folder, root string, b *budget) ([]*fol
 	}
 	body, err := o.next(f.id, kindTree, maxTreeObject)
 	if err != nil {
-		return nil, p.repo.broken(err, quote(where))
+		return nil, o.broken(err, quote(where))
 	}
 	entries, err := entriesOf(p.repo.format, body, quote(where))
 	if err != nil {

@@ -36,7 +36,7 @@ func (r *Repository) ReadFile(ctx context.Context, commit, path string, max int6
 	if gate.Code(err) == "source-object-too-large" {
 		return nil, fileTooLarge(where, max, err)
 	}
-	return b, r.broken(err, where)
+	return b, o.broken(err, where)
 }
 
 // List gives the names in the folder dir ("." is the root) of the commit, sorted. A path that is not
@@ -161,7 +161,7 @@ func (o *objects) lookup(tree, p string, memo map[string]entry) (entry, bool, er
 func (o *objects) tree(id, where string) ([]entry, error) {
 	body, err := o.get(id, kindTree, maxTreeObject)
 	if err != nil {
-		return nil, o.repo.broken(err, where)
+		return nil, o.broken(err, where)
 	}
 	return entriesOf(o.repo.format, body, where)
 }

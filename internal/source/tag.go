@@ -79,7 +79,7 @@ func (o *objects) peel(id, name string) (target, kind string, err error) {
 	for range maxPeel {
 		kind, body, err := o.any(id)
 		if err != nil {
-			return "", "", o.repo.broken(err, where)
+			return "", "", o.broken(err, where)
 		}
 		if kind != kindTag {
 			return id, kind, nil

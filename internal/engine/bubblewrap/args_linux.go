@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +23,7 @@ const (
 // uid and gid are the step's identity in its user namespace.
 const uid = "65534"
 
-// devices are what bwrap's minimal /dev binds from the host, by name. A step that is
-// root's on the host could change the modes of root's devices, so as root it gets nodes of its own.
+// devices are what bwrap's minimal /dev binds from the host, by name. See guardDevices.
 var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
 // maskedFiles and maskedFolders of /proc speak of the machine, and root's step could read them.
@@ -36,12 +34,12 @@ var (
 )
 
 // options is the sandbox in bwrap's words.
-func options(p program, s engine.Step, sc *scratch) []string {
+func options(p program, s engine.Step, tmp string) []string {
 	o := []string{
 		"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
 		"--uid", uid, "--gid", uid, "--hostname", "sello", "--cap-drop", "ALL", "--die-with-parent", "--new-session",
 		"--seccomp", fmt.Sprint(fdSeccomp), "--block-fd", fmt.Sprint(fdBlock), "--json-status-fd", fmt.Sprint(fdStatus),
-		"--proc", "/proc", "--dev", "/dev", "--bind", sc.tmp, "/tmp",
+		"--proc", "/proc", "--dev", "/dev", "--bind", tmp, "/tmp",
 	}
 	if p.atLeast(8) {
 		o = append(o, "--disable-userns")
@@ -62,11 +60,6 @@ func options(p program, s engine.Step, sc *scratch) []string {
 			bind = "--bind"
 		}
 		o = append(o, bind, m.Host, m.Target)
-	}
-	if sc.dev != "" {
-		for _, d := range devices {
-			o = append(o, "--dev-bind", filepath.Join(sc.dev, d), "/dev/"+d)
-		}
 	}
 	o = append(o, "--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/")
 	for _, k := range slices.Sorted(maps.Keys(s.Env)) {

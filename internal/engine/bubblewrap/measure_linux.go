@@ -164,6 +164,8 @@ func excess(m mountPoint, writable map[string]bool, root bool) string {
 		switch {
 		case path.Dir(m.at) != "/dev" || !slices.Contains(devices, path.Base(m.at)):
 			return "nothing but " + strings.Join(devices, ", ")
+		case root && !m.has("ro"):
+			return "read-only, because the device is the step's own"
 		}
 		return ""
 	case !m.has("nodev"):

@@ -62,7 +62,7 @@ type run struct {
 func (r *run) do(ctx context.Context) error {
 	r.result.Started = time.Now().UTC()
 	var err error
-	if r.box, err = startBox(r.program, options(r.program, r.step, r.scratch), r.step.Argv, r.log, r.scratch.dir); err != nil {
+	if r.box, err = startBox(r.program, options(r.program, r.step, r.scratch.tmp), r.step.Argv, r.log, r.scratch.dir); err != nil {
 		return err
 	}
 	err = r.set(ctx)

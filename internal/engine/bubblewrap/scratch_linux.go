@@ -18,7 +18,6 @@ const scratchPrefix = "sello-step-"
 type scratch struct {
 	dir  string
 	tmp  string // the step's /tmp
-	dev  string // device nodes of the step's own, as root; "" otherwise
 	lock *os.File
 }
 
@@ -70,42 +69,7 @@ func lockedScratch(base string) (*scratch, error) {
 		}
 		return nil, err
 	}
-	if err := s.makeDevices(); err != nil {
-		lock.Close()
-		return nil, err
-	}
 	return s, nil
-}
-
-// makeDevices gives the step device nodes of its own: the host's are root's, and in root's sandbox the
-// step could change their modes for the whole machine. An ordinary user's step cannot, and an ordinary user cannot make nodes.
-func (s *scratch) makeDevices() error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	dev := filepath.Join(s.dir, "dev")
-	if err := os.Mkdir(dev, 0o755); err != nil {
-		return err
-	}
-	for _, d := range devices {
-		node := filepath.Join(dev, d)
-		var host unix.Stat_t
-		if err := unix.Stat("/dev/"+d, &host); err != nil {
-			return fmt.Errorf("look at device %s: %w", d, err)
-		}
-		if err := unix.Mknod(node, unix.S_IFCHR|0o666, int(host.Rdev)); err != nil {
-			return fmt.Errorf("make device %s: %w", d, err)
-		}
-		if err := os.Chmod(node, 0o666); err != nil { // whatever the umask
-			return err
-		}
-	}
-	null, err := os.OpenFile(filepath.Join(dev, "null"), os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("use device nodes in %s (set TMPDIR to a folder on a disk that is not mounted nodev): %w", s.dir, err)
-	}
-	s.dev = dev
-	return null.Close()
 }
 
 // remove removes the folder with everything in it. It must be called when the step is gone.
