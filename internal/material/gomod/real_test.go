@@ -84,26 +84,27 @@ func TestSandboxedInstall(t *testing.T) {
 	if testing.Short() {
 		t.Skip("uses the network, and compiles")
 	}
+	inside, outside := tempDir(t), tempDir(t) // compile caches: the standard library is compiled once on each side
 	for name, tc := range map[string]struct {
 		path, version, pattern string
 		platforms              []string
 	}{
-		"one program, three platforms": {"golang.org/x/tools", "v0.35.0", "./cmd/stringer", []string{"linux/amd64", "darwin/arm64", "windows/amd64"}},
+		"one program, two platforms": {"golang.org/x/tools", "v0.35.0", "./cmd/stringer", []string{"linux/amd64", "windows/arm64"}},
 		"pseudo-version":               {"golang.org/x/example/hello", "v0.0.0-20240205180059-32022caedd6a", "./...", []string{"linux/amd64"}},
 		"upper case":                   {"github.com/BurntSushi/toml", "v1.5.0", "./cmd/tomlv", []string{"linux/amd64"}},
-		"major version":                {"mvdan.cc/sh/v3", "v3.8.0", "./cmd/shfmt", []string{"linux/arm64"}},
+		"major version":                {"mvdan.cc/sh/v3", "v3.8.0", "./cmd/shfmt", []string{"linux/amd64"}},
 		"many dependencies":            {"golang.org/x/tools/gopls", "v0.20.0", ".", []string{"linux/amd64"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "many dependencies" && os.Getenv("SELLO_TEST_LARGE") == "" {
 				t.Skip("compiles gopls twice; set SELLO_TEST_LARGE=1")
 			}
-			installAndCompare(t, tc.path, tc.version, tc.pattern, tc.platforms)
+			installAndCompare(t, tc.path, tc.version, tc.pattern, tc.platforms, inside, outside)
 		})
 	}
 }
 
-func installAndCompare(t *testing.T, path, version, pattern string, platforms []string) {
+func installAndCompare(t *testing.T, path, version, pattern string, platforms []string, inside, outside string) {
 	ctx, work := context.Background(), tempDir(t)
 	f, tc := realFetcher(t), machineToolchain(t)
 	src, err := f.Module(ctx, path, version, work)
@@ -117,7 +118,7 @@ func installAndCompare(t *testing.T, path, version, pattern string, platforms []
 	if err != nil {
 		t.Fatal(err)
 	}
-	box := sandbox{cache: m.Cache, env: material.BuildEnv(false, true), toolchain: tc.Root, gocache: tempDir(t)}
+	box := sandbox{cache: m.Cache, env: material.BuildEnv(false, true), toolchain: tc.Root, gocache: inside}
 	plain := tempDir(t)
 	for _, target := range targets {
 		var args []string
@@ -126,7 +127,7 @@ func installAndCompare(t *testing.T, path, version, pattern string, platforms []
 		}
 		args = append([]string{"install", "-trimpath", "-buildvcs=false", "--"}, args...)
 		got := box.run(t, target.Env, args...)
-		want := plainInstall(t, tc, plain, target.Env, args)
+		want := plainInstall(t, tc, plain, outside, target.Env, args)
 		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 {
 			t.Errorf("%s: the bytes differ from those of go install:\n%s", target.Name, diff)
 		}
@@ -134,12 +135,12 @@ func installAndCompare(t *testing.T, path, version, pattern string, platforms []
 }
 
 // plainInstall runs go install as a user would, and gives the SHA-256 of what it leaves.
-func plainInstall(t *testing.T, tc material.Toolchain, dir string, env map[string]string, args []string) map[string]string {
+func plainInstall(t *testing.T, tc material.Toolchain, dir, gocache string, env map[string]string, args []string) map[string]string {
 	t.Helper()
 	out := filepath.Join(dir, "gopath-"+env["GOOS"]+env["GOARCH"])
 	cmd := exec.Command(filepath.Join(tc.Root, "bin", "go"), args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOPATH="+out, "GOMODCACHE="+filepath.Join(dir, "mod"), "GOCACHE="+filepath.Join(dir, "cache"), "GOFLAGS=-modcacherw",
+	cmd.Env = append(os.Environ(), "GOPATH="+out, "GOMODCACHE="+filepath.Join(dir, "mod"), "GOCACHE="+gocache, "GOFLAGS=-modcacherw",
 		"GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOBIN=")
 	for k, v := range env {
 		cmd.Env = append(cmd.Env, k+"="+v)

@@ -42,7 +42,7 @@ var errNotProtocol = errors.New("not a path of the module proxy protocol")
 
 // ParseRequest reads a decoded URL path without its leading slash and prefix.
 func ParseRequest(path string) (Request, error) {
-	if len(path) > maxPath {
+	if len(path) > maxPath || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
 		return Request{}, errNotProtocol
 	}
 	if rest, ok := strings.CutPrefix(path, "sumdb/"); ok {
