@@ -175,7 +175,7 @@ func start(cmd *exec.Cmd) error {
 	err := cmd.Start()
 	if errors.Is(err, exec.ErrNotFound) {
 		return refusal{
-			code: "source-git-missing", class: gate.Failed, what: "the git command is not there",
+			code: "source-git-missing", class: gate.Failed, where: "PATH", what: "the git command is not there",
 			expected: "git 2.30 or later", fix: "install git (Debian, Ubuntu: apt-get install git)", cause: err,
 		}.err()
 	}

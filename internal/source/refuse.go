@@ -25,7 +25,7 @@ func (r refusal) err() error {
 
 // quote makes text of a repository safe to print: as it is where that is harmless, else as an ASCII Go string.
 func quote(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' || r == '\\' }) {
+	if s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' || r == '\\' }) {
 		return s
 	}
 	return strconv.QuoteToASCII(s)
