@@ -203,7 +203,7 @@ func (in *surroundings) small(ctx context.Context, name string, limit int64) (co
 		return nil, "", err
 	}
 	defer f.Close()
-	h := hasher{sum: sha256.New(), buf: make([]byte, bufferSize)}
+	h := hasher{sum: sha256.New(), buf: make([]byte, 32<<10)}
 	_, sha, content, err = h.hash(ctx, f, limit)
 	if content == nil {
 		content = []byte{}

@@ -120,7 +120,15 @@ func (w *World) Draft() *Draft {
 // Release writes a released folder and gives its path.
 func (w *World) Release(tb testing.TB, changes ...func(*Draft)) string {
 	tb.Helper()
-	d, dir := w.Draft(), tb.TempDir()
+	dir := tb.TempDir()
+	w.ReleaseAt(tb, dir, changes...)
+	return dir
+}
+
+// ReleaseAt writes a released folder into dir.
+func (w *World) ReleaseAt(tb testing.TB, dir string, changes ...func(*Draft)) {
+	tb.Helper()
+	d := w.Draft()
 	for _, change := range changes {
 		change(d)
 	}
@@ -135,7 +143,6 @@ func (w *World) Release(tb testing.TB, changes ...func(*Draft)) string {
 	statement, err := attest.NewRelease(subjects, d.Purl)
 	check(tb, err)
 	Write(tb, dir, stage.ReleaseBundle, Sign(tb, d.Publisher, statement))
-	return dir
 }
 
 // StageFolder writes a staged folder and gives its path.
