@@ -80,8 +80,12 @@ func materials(ms []fetched, replaces map[module.Version]string) []material.Mate
 	for _, m := range ms {
 		out = append(out, m.material(replaces[m.Version]))
 	}
-	slices.SortFunc(out, func(a, b material.Material) int { return strings.Compare(a.URI+"\n"+a.Name, b.URI+"\n"+b.Name) })
+	sortMaterials(out)
 	return out
+}
+
+func sortMaterials(ms []material.Material) {
+	slices.SortFunc(ms, func(a, b material.Material) int { return strings.Compare(a.URI+"\n"+a.Name, b.URI+"\n"+b.Name) })
 }
 
 func (m fetched) material(replaces string) material.Material {

@@ -183,6 +183,12 @@ func (s *session) finish(work string, m *material.Modules, ms []fetched) error {
 		return err
 	}
 	m.Cache = cache
+	fips, err := s.layOutFIPS(cache)
+	if err != nil {
+		return err
+	}
+	m.Materials = append(m.Materials, fips...)
+	sortMaterials(m.Materials)
 	if err := s.f.remember(ms); err != nil {
 		return err
 	}

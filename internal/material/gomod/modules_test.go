@@ -87,6 +87,11 @@ func TestModulesRefusals(t *testing.T) {
 		"checksum database contradicts": {code: "sumdb-mismatch", setup: func(t *testing.T, w *world) {
 			w.server.Claim(modA.Path, modA.Version, lines(t, another(modA)))
 		}},
+		"checksum database contradicts a go.mod file": {code: "sumdb-mismatch", setup: func(t *testing.T, w *world) {
+			zip, _, _ := strings.Cut(lines(t, modA), "\n")
+			_, mod, _ := strings.Cut(lines(t, modB), "\n")
+			w.server.Claim(modA.Path, modA.Version, zip+"\n"+strings.Replace(mod, "example.test/Upper/b v1.0.0", "example.test/a v1.2.0", 1))
+		}},
 		"checksum database knows nothing": {code: "sumdb-mismatch", setup: func(t *testing.T, w *world) {
 			w.server.Claim(modA.Path, modA.Version, "example.test/other v1.0.0 h1:AAAA\n")
 		}},
@@ -473,4 +478,56 @@ func TestCancelEndsEverything(t *testing.T) {
 	if left, _ := os.ReadDir(r.Work); len(left) != 0 {
 		t.Errorf("scratch is left behind: %v", left)
 	}
+}
+
+func TestFrozenCryptographyComesFromTheToolchain(t *testing.T) {
+	w := newWorld(t, modA, modB)
+	files := with(app(t), map[string]string{"cmd/app/sum.go": "package main\n\nimport _ \"crypto/sha256\"\n"})
+	zips, _ := filepath.Glob(filepath.Join(machineToolchain(t).Root, "lib", "fips140", "v1.0.0-*.zip"))
+	if len(zips) != 1 {
+		t.Skip("this toolchain has no frozen cryptography")
+	}
+	m := w.modules(w.request(w.source(files), func(r *gomod.ModulesRequest) {
+		target := linux
+		target.Env = with(linux.Env, map[string]string{"GOFIPS140": "v1.0.0"})
+		r.Targets = []material.Target{target}
+	}))
+	name := "golang.org/fips140@" + strings.TrimSuffix(filepath.Base(zips[0]), ".zip")
+	if diff := cmp.Diff([]string{"example.test/Upper/b@v1.0.0", "example.test/a@v1.2.0", name}, names(m.Materials)); diff != "" {
+		t.Fatalf("materials:\n%s", diff)
+	}
+	if m.Materials[2].Annotations["origin"] != "toolchain" || len(m.Materials[2].Digest["dirHash"]) != 64 {
+		t.Errorf("material: %+v", m.Materials[2])
+	}
+	if _, err := os.Stat(filepath.Join(m.Cache, filepath.FromSlash(name))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOldModulesLoadEveryGoMod(t *testing.T) {
+	old := modA
+	old.Files = with(modA.Files, map[string]string{"go.mod": "module example.test/a\n\ngo 1.16\n\nrequire (\n\texample.test/Upper/b v1.0.0\n\texample.test/extra v0.1.0\n)\n"})
+	oldB, oldExtra := modB, modExtra // a module cannot be older than what it needs
+	oldB.Files = with(modB.Files, map[string]string{"go.mod": "module example.test/Upper/b\n\ngo 1.16\n"})
+	oldExtra.Files = with(modExtra.Files, map[string]string{"go.mod": "module example.test/extra\n\ngo 1.16\n"})
+	w := newWorld(t, old, oldB, oldExtra)
+	files := with(app(t), map[string]string{"go.mod": "module example.test/app/v3\n\ngo 1.16\n\nrequire example.test/a v1.2.0\n", "go.sum": goSum(t, old, oldB, oldExtra)})
+	request := w.request(w.source(files))
+	m := w.modules(request)
+	if diff := cmp.Diff([]string{"example.test/Upper/b@v1.0.0", "example.test/a@v1.2.0", "example.test/extra@v0.1.0/go.mod"}, names(m.Materials)); diff != "" {
+		t.Fatalf("materials:\n%s", diff)
+	}
+	for _, path := range w.server.Requests() {
+		if strings.HasSuffix(path, "/extra/@v/v0.1.0.zip") {
+			t.Error("a zip was downloaded of which only the go.mod file is needed")
+		}
+	}
+	extra := m.Materials[2]
+	if extra.URI != "pkg:golang/example.test/extra@v0.1.0#go.mod" || extra.Annotations["sumdb"] != "verified" || !strings.Contains(goSum(t, oldExtra), "v0.1.0/go.mod "+extra.Annotations["h1"]) {
+		t.Errorf("material: %+v", extra)
+	}
+	lied := goproxytest.Module{Path: modExtra.Path, Version: modExtra.Version, Files: map[string]string{"go.mod": "module example.test/extra\n\ngo 1.15\n"}}
+	cold := anotherWorld(t, old, oldB, oldExtra)
+	cold.server.Claim(modExtra.Path, modExtra.Version, goSum(t, lied))
+	cold.refused(request, "sumdb-mismatch")
 }

@@ -90,10 +90,10 @@ func TestSandboxedInstall(t *testing.T) {
 		platforms              []string
 	}{
 		"one program, two platforms": {"golang.org/x/tools", "v0.35.0", "./cmd/stringer", []string{"linux/amd64", "windows/arm64"}},
-		"pseudo-version":               {"golang.org/x/example/hello", "v0.0.0-20240205180059-32022caedd6a", "./...", []string{"linux/amd64"}},
-		"upper case":                   {"github.com/BurntSushi/toml", "v1.5.0", "./cmd/tomlv", []string{"linux/amd64"}},
-		"major version":                {"mvdan.cc/sh/v3", "v3.8.0", "./cmd/shfmt", []string{"linux/amd64"}},
-		"many dependencies":            {"golang.org/x/tools/gopls", "v0.20.0", ".", []string{"linux/amd64"}},
+		"pseudo-version":             {"golang.org/x/example/hello", "v0.0.0-20240205180059-32022caedd6a", "./...", []string{"linux/amd64"}},
+		"upper case":                 {"github.com/BurntSushi/toml", "v1.5.0", "./cmd/tomlv", []string{"linux/amd64"}},
+		"major version":              {"mvdan.cc/sh/v3", "v3.8.0", "./cmd/shfmt", []string{"linux/amd64"}},
+		"many dependencies":          {"golang.org/x/tools/gopls", "v0.20.0", ".", []string{"linux/amd64"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "many dependencies" && os.Getenv("SELLO_TEST_LARGE") == "" {

@@ -41,13 +41,16 @@ func (s *session) checkSumDB(ctx context.Context, ms []fetched) error {
 	}
 	s.f.opts.Progress(fmt.Sprintf("ask checksum database about %d modules", len(zips)+len(mods)))
 	now := time.Now().UTC().Truncate(time.Second)
-	for part := range slices.Chunk(zips, chunk) {
-		if err := s.askAbout(ctx, part, []string{"mod", "download", "-json", "-modcacherw", "--"}); err != nil {
+	ask := slices.Clone(zips)
+	for part := range slices.Chunk(mods, chunk) {
+		rest, err := s.askAboutGoMods(ctx, part)
+		if err != nil {
 			return err
 		}
+		ask = append(ask, rest...)
 	}
-	for part := range slices.Chunk(mods, chunk) {
-		if err := s.askAbout(ctx, part, []string{"list", "-m", "-e", "-json=Path,Version,Error", "-modcacherw", "--"}); err != nil {
+	for part := range slices.Chunk(ask, chunk) {
+		if err := s.askAbout(ctx, part); err != nil {
 			return err
 		}
 	}
@@ -78,68 +81,76 @@ func (s *session) known(m *fetched) bool {
 	return true
 }
 
-// said is what the go command prints about one module: `mod download` gives Error as text, `list` as an object.
+// said is what the go command prints about one module.
 type said struct {
 	Path, Version, Sum, GoModSum string
-	Error                        json.RawMessage
+	Error                        json.RawMessage // text from `mod download`, an object from `list`
 }
 
-func (a said) problem() string {
-	var text string
-	if json.Unmarshal(a.Error, &text) == nil {
-		return text
+// askAboutGoMods asks about modules of which only the go.mod file is needed, and
+// gives those that the answer does not settle. `go list -m` prints GoModSum only once the hash was
+// verified, and keeps silent about why it was not; older releases do not print it at all. The
+// rest is asked about with `go mod download`, which downloads the zip too, and explains.
+func (s *session) askAboutGoMods(ctx context.Context, ms []*fetched) ([]*fetched, error) {
+	args := []string{"list", "-m", "-e", "-json=Path,Version,GoModSum", "-modcacherw", "--"}
+	answers, err := s.ask(ctx, args, ms)
+	if err != nil && gate.Code(err) != "" {
+		return nil, err
 	}
-	var object struct{ Err string }
-	if json.Unmarshal(a.Error, &object) == nil {
-		return object.Err
-	}
-	return ""
-}
-
-func (s *session) askAbout(ctx context.Context, ms []*fetched, args []string) error {
-	byName := map[string]*fetched{}
+	var rest []*fetched
 	for _, m := range ms {
-		args = append(args, m.String())
-		byName[m.String()] = m
+		if a, ok := answers[m.String()]; !ok || a.GoModSum != m.modH1 {
+			rest = append(rest, m)
+		}
 	}
-	out, runErr := s.run(ctx, filepath.Join(s.dir, "alone"), s.proxied(true), args...)
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var a said
-		err := dec.Decode(&a)
-		if errors.Is(err, io.EOF) {
-			break
+	return rest, nil
+}
+
+// askAbout has the zip and the go.mod file of each module compared.
+func (s *session) askAbout(ctx context.Context, ms []*fetched) error {
+	answers, runErr := s.ask(ctx, []string{"mod", "download", "-json", "-modcacherw", "--"}, ms)
+	for _, m := range ms {
+		a, ok := answers[m.String()]
+		var text string
+		if json.Unmarshal(a.Error, &text) == nil && text != "" {
+			return s.notVerified(m.String(), text, errors.New(text))
 		}
-		if err != nil {
-			return errors.Join(runErr, fmt.Errorf("read output of go %s: %w", args[0], err))
+		if !ok && runErr == nil {
+			return s.notVerified(m.String(), "", errors.New("the go command said nothing about it"))
 		}
-		name := a.Path + "@" + a.Version
-		if text := a.problem(); text != "" {
-			return s.notVerified(name, text)
+		if ok && (a.GoModSum != m.modH1 || m.hasZip() && a.Sum != m.h1) {
+			return databaseMismatch(m.String(), s.user.settings.SumDBName(), a.Sum+" "+a.GoModSum, m.h1+" "+m.modH1)
 		}
-		m := byName[name]
-		if m == nil {
-			return fmt.Errorf("read output of go %s: it speaks of %s", args[0], name)
-		}
-		if m.hasZip() && (a.Sum != m.h1 || a.GoModSum != m.modH1) {
-			return databaseMismatch(name, s.user.settings.SumDBName(), a.Sum, m.h1)
-		}
-		delete(byName, name)
 	}
 	if runErr != nil {
 		return s.notVerified("", runErr.Error(), runErr)
 	}
-	for name := range byName {
-		return s.notVerified(name, "the go command said nothing about "+name)
-	}
 	return nil
 }
 
-// notVerified makes sure that whatever kept the database from vouching is a refusal.
-func (s *session) notVerified(name, text string, cause ...error) error {
-	err := errors.Join(cause...)
-	if err == nil {
-		err = errors.New(text)
+// ask runs the go command in a module without a go.sum file, so that it asks the
+// checksum database. There may be answers beside an error.
+func (s *session) ask(ctx context.Context, args []string, ms []*fetched) (map[string]said, error) {
+	for _, m := range ms {
+		args = append(args, m.String())
 	}
+	out, runErr := s.run(ctx, filepath.Join(s.dir, "alone"), s.proxied(true), args...)
+	answers := map[string]said{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var a said
+		err := dec.Decode(&a)
+		if errors.Is(err, io.EOF) {
+			return answers, runErr
+		}
+		if err != nil {
+			return answers, errors.Join(runErr, fmt.Errorf("read output of go %s: %w", args[0], err))
+		}
+		answers[a.Path+"@"+a.Version] = a
+	}
+}
+
+// notVerified makes sure that whatever kept the database from vouching is a refusal.
+func (s *session) notVerified(name, text string, err error) error {
 	if err = s.explain(text, err); gate.Code(err) != "" {
 		return err
 	}

@@ -37,6 +37,12 @@ type world struct {
 func newWorld(t *testing.T, mods ...goproxytest.Module) *world {
 	t.Helper()
 	t.Parallel()
+	return anotherWorld(t, mods...)
+}
+
+// anotherWorld is a second one in the same test. (A checksum database never changes its mind, so lies need a new one.)
+func anotherWorld(t *testing.T, mods ...goproxytest.Module) *world {
+	t.Helper()
 	s := goproxytest.New(t, mods...)
 	return &world{
 		t: t, server: s, cache: tempDir(t),
