@@ -125,9 +125,10 @@ func (s *scratch) onObjects(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // onRefs runs git in the repository's git directory. Only commands that read or write
-// references or print the configuration may use it.
+// references or print the configuration may use it. The work tree that the
+// configuration names, if any, may not be there, or anywhere, and is not entered.
 func (s *scratch) onRefs(ctx context.Context, args ...string) *exec.Cmd {
-	return s.command(ctx, []string{"GIT_DIR=" + s.gitDir}, args...)
+	return s.command(ctx, []string{"GIT_DIR=" + s.gitDir, "GIT_WORK_TREE=" + s.dir}, args...)
 }
 
 // maxOutput bounds what a command may print where a short answer is expected, in bytes.
