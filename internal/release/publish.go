@@ -55,7 +55,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err := checkPromoted(ctx, s, to, c.Path); err != nil {
 		return nil, err
 	}
-	_, signer, err := p.Keys(c.Definition.Project).Signer(c.Trust, "builder", "")
+	identity, signer, err := p.Keys(c.Definition.Project).Signer(c.Trust, "builder", "")
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		do   func() error
 	}{
 		{"verify production", func() error { return p.checkPublished(ctx, c, out.Where, false) }},
-		{"tag " + out.Tag, func() (err error) { out.Pushed, err = p.tag(ctx, c, signer); return err }},
+		{"tag " + out.Tag, func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		{"release statement", func() error { return p.statement(ctx, c, s, to, signer) }},
 		{"verify release", func() error { return p.checkPublished(ctx, c, out.Where, true) }},
 		{"markers", func() (err error) { out.Markers, err = moveMarkers(ctx, c, production); return err }},
@@ -98,7 +98,7 @@ func checkPromoted(ctx context.Context, s *staged, to store.ReleaseLayout, file 
 }
 
 // tag makes the annotated, signed tag, and pushes it when the definition names a remote.
-func (p *Project) tag(ctx context.Context, c *Candidate, signer *sign.Key) (pushed bool, err error) {
+func (p *Project) tag(ctx context.Context, c *Candidate, identity string, signer *sign.Key) (pushed bool, err error) {
 	message := c.Definition.Project + " " + c.Release.Version + "\n"
 	if c.Release.Notes != "" {
 		notes, err := p.Repo.ReadFile(ctx, c.Tip, c.Release.Notes, maxReviewed)
@@ -107,7 +107,11 @@ func (p *Project) tag(ctx context.Context, c *Candidate, signer *sign.Key) (push
 		}
 		message += "\n" + string(notes)
 	}
-	err = p.Repo.CreateTag(ctx, source.TagRequest{Name: c.TagName(), Commit: c.Commit.ID, Message: message, Time: p.Now(), Signer: signer.Private()})
+	name, email := p.Repo.Identity(ctx)
+	if name == "" || email == "" {
+		name, email = identity, identity+"@localhost"
+	}
+	err = p.Repo.CreateTag(ctx, source.TagRequest{Name: c.TagName(), Commit: c.Commit.ID, Message: message, Tagger: name, Email: email, Time: p.Now(), Signer: signer.Private()})
 	if err != nil || c.Definition.Tag.Remote == "" {
 		return false, err
 	}
