@@ -83,23 +83,23 @@ func (s *session) known(m *fetched) bool {
 
 // said is what the go command prints about one module.
 type said struct {
-	Path, Version, Sum, GoModSum string
-	Error                        json.RawMessage // text from `mod download`, an object from `list`
+	Path, Version, Sum, GoModSum, GoVersion string
+	Error                                   json.RawMessage // text from `mod download`, an object from `list`
 }
 
 // askAboutGoMods asks about modules of which only the go.mod file is needed, and
-// gives those that the answer does not settle. `go list -m` prints GoModSum only once the hash was
-// verified, and keeps silent about why it was not; older releases do not print it at all. The
-// rest is asked about with `go mod download`, which downloads the zip too, and explains.
+// gives those that the answer does not settle. `go list -m` keeps silent about a go.mod file that was
+// not verified: it leaves out what it would have read from it, which is GoVersion. So the
+// rest, and files without a go line, are asked about with `go mod download`, which downloads the zip too, and explains.
 func (s *session) askAboutGoMods(ctx context.Context, ms []*fetched) ([]*fetched, error) {
-	args := []string{"list", "-m", "-e", "-json=Path,Version,GoModSum", "-modcacherw", "--"}
+	args := []string{"list", "-m", "-e", "-json=Path,Version,GoVersion", "-modcacherw", "--"}
 	answers, err := s.ask(ctx, args, ms)
 	if err != nil && gate.Code(err) != "" {
 		return nil, err
 	}
 	var rest []*fetched
 	for _, m := range ms {
-		if a, ok := answers[m.String()]; !ok || a.GoModSum != m.modH1 {
+		if answers[m.String()].GoVersion == "" {
 			rest = append(rest, m)
 		}
 	}
