@@ -38,8 +38,11 @@ func (c checker) archives(d *Definition) {
 }
 
 func (c checker) archiveBuilds(at string, a Archive, builds []string) {
+	if !c.doc.Has(at) { // all builds, which may have other faults
+		return
+	}
 	c.duplicates(at, a.Builds, "the build")
-	if c.doc.Has(at) && len(a.Builds) == 0 {
+	if !c.doc.Has(at + "[0]") {
 		c.refuse(at, "definition-archive", "the archive has no builds", "at least one", "[]", "remove the key to take all builds")
 	}
 	for i, b := range a.Builds {
@@ -63,6 +66,9 @@ func reservedNames(d *Definition) map[string]string {
 // archiveNames expands the name for each platform and refuses names that are not safe, or not
 // distinct on a file system without case.
 func (c checker) archiveNames(at string, d *Definition, a Archive, names map[string]string) {
+	if CheckProject(d.Project) != nil { // has been refused where it stands
+		return
+	}
 	where := either(c, at+".name", at, "builds")
 	for _, p := range d.ArchivePlatforms(a) {
 		v := sample

@@ -45,9 +45,22 @@ func (c comments) addType(pkg string, t *ast.TypeSpec, doc *ast.CommentGroup) {
 	}
 	for _, f := range s.Fields.List {
 		for _, n := range f.Names {
-			c[name+"."+n.Name] = oneLine(f.Doc)
+			c[name+"."+n.Name] = speakOfKey(oneLine(f.Doc), n.Name, f.Tag)
 		}
 	}
+}
+
+// speakOfKey puts the YAML key in the place of the Go name that a comment starts with.
+func speakOfKey(comment, goName string, tag *ast.BasicLit) string {
+	rest, ok := strings.CutPrefix(comment, goName+" ")
+	if !ok || tag == nil {
+		return comment
+	}
+	key, _, _ := strings.Cut(reflect.StructTag(strings.Trim(tag.Value, "`")).Get("yaml"), ",")
+	if strings.EqualFold(key, goName) || key == "" {
+		return comment
+	}
+	return key + " " + rest
 }
 
 func oneLine(g *ast.CommentGroup) string { return strings.Join(strings.Fields(g.Text()), " ") }
