@@ -74,6 +74,7 @@ func (f *Fetcher) modules(ctx context.Context, req ModulesRequest) (m material.M
 		return m, err
 	}
 	defer s.close()
+	s.askWithNewest(req.Toolchain.Version)
 	defer func() { err = s.markStale(err) }()
 	if req.Published != nil {
 		return s.published(ctx, req)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/version"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +18,7 @@ type session struct {
 	user  *user
 	proxy *goproxy.Proxy
 	goBin string
+	asker string // the go command that asks the checksum database
 	dir   string // scratch
 }
 
@@ -38,7 +40,7 @@ func (f *Fetcher) open(ctx context.Context, work, goBin string) (*session, error
 	if err != nil {
 		return nil, fmt.Errorf("create scratch folder: %w", err)
 	}
-	s := &session{f: f, user: u, goBin: goBin, dir: dir}
+	s := &session{f: f, user: u, goBin: goBin, asker: goBin, dir: dir}
 	if err := s.prepare(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -104,12 +106,24 @@ func (s *session) proxied(sumdb bool, extra ...string) []string {
 
 // run runs the session's go command and puts the proxy's own account in the place of the go command's, where it has one.
 func (s *session) run(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
-	out, err := run(ctx, command{bin: s.goBin, dir: dir, env: env, args: args})
+	return s.runWith(ctx, s.goBin, dir, env, args...)
+}
+
+func (s *session) runWith(ctx context.Context, goBin, dir string, env []string, args ...string) ([]byte, error) {
+	out, err := run(ctx, command{bin: goBin, dir: dir, env: env, args: args})
 	var ge *goError
 	if errors.As(err, &ge) {
 		return out, s.explain(ge.Error(), ge)
 	}
 	return out, err
+}
+
+// askWithNewest has the newer of the session's and the machine's go command ask the
+// checksum database: older ones take an answer that does not mention the module for a yes.
+func (s *session) askWithNewest(toolchain string) {
+	if goBin, err := s.f.goCommand(); err == nil && version.Compare(s.user.version, toolchain) > 0 {
+		s.asker = goBin
+	}
 }
 
 // goTool is the go command of a GOROOT.

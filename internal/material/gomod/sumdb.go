@@ -134,7 +134,7 @@ func (s *session) ask(ctx context.Context, args []string, ms []*fetched) (map[st
 	for _, m := range ms {
 		args = append(args, m.String())
 	}
-	out, runErr := s.run(ctx, filepath.Join(s.dir, "alone"), s.proxied(true), args...)
+	out, runErr := s.runWith(ctx, s.asker, filepath.Join(s.dir, "alone"), s.proxied(true), args...)
 	answers := map[string]said{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var a said
