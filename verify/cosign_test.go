@@ -1,0 +1,159 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
+	vt "github.com/sello-release/sello/verify/verifytest"
+)
+
+// cosign gives the program, from the test cache, building it first when SELLO_JUDGES is set; else the test is skipped.
+func cosign(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("SELLO_JUDGES") == "1" {
+		out, err := exec.Command(filepath.Join(root, "scripts", "tool"), "cosign").Output()
+		if err != nil {
+			t.Fatalf("build cosign: %v", err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	cache := os.Getenv("SELLO_TEST_CACHE")
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			t.Skip("no cache folder to look for cosign in: set SELLO_JUDGES=1 to build it")
+		}
+		cache = filepath.Join(user, "sello-test")
+	}
+	list, err := os.ReadFile(filepath.Join(root, "scripts", "tools.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(list)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "cosign" {
+			program := filepath.Join(cache, "tools", "cosign@"+f[2], "cosign")
+			if _, err := os.Stat(program); err == nil {
+				return program
+			}
+		}
+	}
+	t.Skip("cosign is not in the test cache: set SELLO_JUDGES=1 to build it")
+	return ""
+}
+
+// run runs cosign with no home, no network proxy and nothing of the user's.
+func run(t *testing.T, program string, env []string, args ...string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append([]string{"HOME=" + t.TempDir(), "HTTPS_PROXY=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1", "PATH=" + os.Getenv("PATH")}, env...)
+	cmd.Dir = t.TempDir()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	t.Logf("cosign %s: %v\n%s", strings.Join(args, " "), err, out.String())
+	return err
+}
+
+// A consumer needs none of our code: cosign accepts a bundle with the public key, and refuses a
+// changed file, another key and another type. No network is used.
+func TestCosignAcceptsOurBundles(t *testing.T) {
+	t.Parallel()
+	program := cosign(t)
+	w := vt.NewWorld(t)
+	release, keys := w.Release(t), t.TempDir()
+	for _, name := range []string{"build-service", "first"} {
+		public, err := w.Keys[name].PublicPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		vt.Write(t, keys, name+".pub", public)
+	}
+	vt.Write(t, keys, "changed", []byte("an archive, changed"))
+	archive := filepath.Join(release, vt.Archive)
+	check := func(key, bundle, kind, file string) error {
+		return run(t, program, nil, "verify-blob-attestation", "--bundle", filepath.Join(release, bundle), "--key", filepath.Join(keys, key+".pub"),
+			"--type", kind, "--insecure-ignore-tlog=true", file)
+	}
+	if err := check("build-service", vt.Archive+stage.BundleSuffix, "slsaprovenance1", archive); err != nil {
+		t.Errorf("provenance refused: %v", err)
+	}
+	if err := check("build-service", stage.ReleaseBundle, attest.ReleaseType, archive); err != nil {
+		t.Errorf("release statement refused: %v", err)
+	}
+	if err := check("first", stage.SignOffFolder+"/first"+stage.BundleSuffix, attest.SignOffType, filepath.Join(release, stage.FileName)); err != nil {
+		t.Errorf("sign-off refused: %v", err)
+	}
+	if check("build-service", vt.Archive+stage.BundleSuffix, "slsaprovenance1", filepath.Join(keys, "changed")) == nil {
+		t.Error("a changed file is accepted")
+	}
+	if check("first", vt.Archive+stage.BundleSuffix, "slsaprovenance1", archive) == nil {
+		t.Error("another key is accepted")
+	}
+	if check("build-service", vt.Archive+stage.BundleSuffix, "spdxjson", archive) == nil {
+		t.Error("another type is accepted")
+	}
+}
+
+// Keys go both ways: cosign signs with a key that we wrote, and we read a key that cosign wrote and a bundle that it signed.
+func TestCosignAndOurKeys(t *testing.T) {
+	t.Parallel()
+	program := cosign(t)
+	dir := t.TempDir()
+	ours, err := sign.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sign.WriteKeyFile(filepath.Join(dir, "ours.key"), ours, []byte("open sesame")); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"COSIGN_PASSWORD=open sesame"}
+	if err := run(t, program, env, "generate-key-pair", "--output-key-prefix", filepath.Join(dir, "theirs")); err != nil {
+		t.Fatalf("cosign makes no key: %v", err)
+	}
+	theirs, err := sign.ReadKeyFile(filepath.Join(dir, "theirs.key"), func() ([]byte, error) { return []byte("open sesame"), nil })
+	if err != nil {
+		t.Fatalf("cosign's key cannot be read: %v", err)
+	}
+	vt.Write(t, dir, "blob", []byte("a blob"))
+	vt.Write(t, dir, "predicate.json", []byte(`{"purl":"pkg:generic/age@v1"}`))
+	vt.Write(t, dir, "config.json", []byte(`{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}`))
+	for name, k := range map[string]*sign.Key{"ours": ours, "theirs": theirs} {
+		bundle := filepath.Join(dir, name+".json")
+		if err := run(t, program, env, "attest-blob", "--key", filepath.Join(dir, name+".key"), "--predicate", filepath.Join(dir, "predicate.json"), "--type", attest.ReleaseType,
+			"--bundle", bundle, "--signing-config", filepath.Join(dir, "config.json"), "--yes", filepath.Join(dir, "blob")); err != nil {
+			t.Errorf("cosign does not sign with the key of %s: %v", name, err)
+			continue
+		}
+		b, err := sign.ParseBundle(vt.Read(t, dir, name+".json"))
+		if err != nil {
+			t.Errorf("cosign's bundle cannot be read: %v\n%s", err, vt.Read(t, dir, name+".json"))
+			continue
+		}
+		id, payload, err := sign.Verify(b, map[string]crypto.PublicKey{k.KeyID(): k.Public()})
+		if err != nil || id != k.KeyID() {
+			t.Errorf("cosign's bundle does not verify: %v", err)
+			continue
+		}
+		// cosign writes statements of the older type, which are signed well and are not ours.
+		if _, err := attest.Decode[attest.Release](payload, attest.ReleaseType); gate.Code(err) != "wrong-statement-type" {
+			t.Errorf("what cosign signed: %v", err)
+		}
+	}
+}
