@@ -18,7 +18,7 @@ import (
 	"github.com/sello-release/sello/internal/stage"
 )
 
-// goCommand runs the Go command without a network. The caches are the user's, so that an empty HOME does not matter.
+// goCommand runs the Go command with the user's proxy and caches.
 func goCommand(t testing.TB, dir string, env []string, args ...string) string {
 	t.Helper()
 	goPath, err := exec.LookPath("go")
@@ -27,7 +27,7 @@ func goCommand(t testing.TB, dir string, env []string, args ...string) string {
 	}
 	cmd := exec.Command(goPath, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
 	cmd.Env = append(cmd.Env, env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
