@@ -87,7 +87,7 @@ func (p *Project) Lock(ctx context.Context, verb string) (unlock func(), err err
 	if err != nil {
 		return nil, err
 	}
-	return func() { l.Unlock() }, nil
+	return func() { _ = l.Unlock() }, nil
 }
 
 func (p *Project) note(text string) {

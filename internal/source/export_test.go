@@ -244,6 +244,15 @@ func TestExportTreeBomb(t *testing.T) {
 	_, _, err := r.export(r.treeCommit(entry.id), source.Limits{Files: 50_000})
 	wantCode(t, err, "source-too-many-files")
 
+	// Links that take long to follow.
+	long := r.blob(strings.Repeat("a/", 2047))
+	var entries []treeEntry
+	for i := range 17_000 {
+		entries = append(entries, treeEntry{"120000", fmt.Sprintf("%05d", i), long})
+	}
+	_, _, err = r.export(r.treeCommit(r.tree(entries...)), source.Limits{})
+	wantCode(t, err, "source-too-large")
+
 	entry = treeEntry{"100644", "f", r.blob("x")}
 	for range 200 {
 		entry = treeEntry{"40000", "d", r.tree(entry)}

@@ -22,6 +22,7 @@ const (
 	maxCommitObject = 16 << 20 // one commit or tag
 	maxModulesFile  = 1 << 20  // .gitmodules
 	maxTarget       = 4095     // a symbolic link's target: Linux's PATH_MAX without its NUL
+	maxTargets      = 64 << 20 // all targets together: each is followed, name by name
 	maxName         = 255      // one name in a folder
 	maxPath         = 4095     // a path below the root
 )

@@ -79,7 +79,7 @@ func (o *objects) feed(stdin io.WriteCloser) {
 	w := bufio.NewWriterSize(stdin, 32<<10)
 	for ids := range o.asked {
 		for id := range ids {
-			w.WriteString(id)
+			_, _ = w.WriteString(id)
 			if w.WriteByte('\n') != nil {
 				break
 			}

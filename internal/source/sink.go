@@ -31,6 +31,7 @@ type sink struct {
 	files   int
 	lfs     []string
 	links   map[string]string // path -> target
+	targets int               // bytes of all targets
 }
 
 func newSink(dest string, t time.Time, b *budget) (*sink, error) {
@@ -231,6 +232,12 @@ func (s *sink) addLink(where, target string) error {
 	defer s.mu.Unlock()
 	s.files++
 	s.links[where] = target
+	if s.targets += len(target); s.targets > maxTargets {
+		return refusal{
+			code: "source-too-large", where: quote(where), what: "tree's symbolic links have too long targets",
+			expected: fmt.Sprintf("at most %d bytes in all of them", maxTargets), fix: "remove what does not belong into the source",
+		}.err()
+	}
 	return nil
 }
 

@@ -2,7 +2,6 @@ package source
 
 import (
 	"errors"
-	"path"
 	"strings"
 )
 
@@ -12,6 +11,7 @@ import (
 type linkSet struct {
 	targets  map[string]string // folded path -> target
 	resolved map[string]resolution
+	longest  int // bytes of the longest path in targets: longer ones need no look
 }
 
 type resolution struct {
@@ -43,7 +43,11 @@ func newLinkSet() *linkSet {
 }
 
 // add adds the link at p. All links must be added before the first is checked.
-func (l *linkSet) add(p, target string) { l.targets[fold(p)] = target }
+func (l *linkSet) add(p, target string) {
+	p = fold(p)
+	l.targets[p] = target
+	l.longest = max(l.longest, len(p))
+}
 
 // check says whether the link at p leaves the tree. A link that leads nowhere, or in a circle, does not.
 func (l *linkSet) check(p string) error {
@@ -89,7 +93,10 @@ func (l *linkSet) follow(at, target string, budget int) resolution {
 			}
 			r.path = parent(r.path)
 		default:
-			r.path = path.Join(r.path, fold(name))
+			r.path = join(r.path, fold(name))
+			if len(r.path) > l.longest {
+				continue
+			}
 			if _, ok := l.targets[r.path]; !ok {
 				continue
 			}
@@ -101,6 +108,14 @@ func (l *linkSet) follow(at, target string, budget int) resolution {
 		}
 	}
 	return r
+}
+
+// join puts a name behind a clean path, or alone at the root.
+func join(at, name string) string {
+	if at == "" {
+		return name
+	}
+	return at + "/" + name
 }
 
 func parent(p string) string {

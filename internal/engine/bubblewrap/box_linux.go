@@ -190,7 +190,7 @@ func (b *box) open(ctx context.Context) error {
 	if err := b.cmd.Process.Signal(unix.SIGSTOP); err != nil {
 		return fmt.Errorf("stop bwrap: %w", err)
 	}
-	defer b.cmd.Process.Signal(unix.SIGCONT)
+	defer func() { _ = b.cmd.Process.Signal(unix.SIGCONT) }()
 	if err := b.stopped(ctx); err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func (b *box) wait() error {
 		return b.err
 	}
 	defer b.proc.Close()
-	defer b.child.Release()
+	defer func() { _ = b.child.Release() }()
 	for deadline := time.Now().Add(setupTime); time.Now().Before(deadline); time.Sleep(500 * time.Microsecond) {
 		s, err := readStatus(b.proc)
 		if err != nil || s.state == "Z" || s.state == "X" {

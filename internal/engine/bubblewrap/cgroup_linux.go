@@ -101,18 +101,10 @@ func newV1(h hierarchies, name string, l engine.Limits) cgroup {
 	return g
 }
 
-// newV2 looks upwards for a folder whose children have both controllers: our own holds processes, so its children cannot.
+// newV2 makes one group with both controllers.
 func newV2(h hierarchies, name string, l engine.Limits) (cgroup, bool) {
-	for dir := h.v2; dir != "" && strings.HasPrefix(dir, h.v2top) && dir != "/"; dir = filepath.Dir(dir) {
-		control, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
-		if err != nil {
-			break
-		}
-		f := strings.Fields(string(control))
-		if !slices.Contains(f, "memory") || !slices.Contains(f, "pids") {
-			continue
-		}
-		limits := map[string]string{"memory.max": strconv.FormatInt(l.Memory, 10), "pids.max": maxTasks(l)}
+	limits := map[string]string{"memory.max": strconv.FormatInt(l.Memory, 10), "pids.max": maxTasks(l)}
+	for _, dir := range v2Parents(h) {
 		if g := makeGroup(dir, name, limits); g != "" {
 			_ = write(g, "memory.swap.max", "0")  // absent without swap
 			_ = write(g, "memory.oom.group", "1") // the watchdog kills the rest otherwise
@@ -120,6 +112,22 @@ func newV2(h hierarchies, name string, l engine.Limits) (cgroup, bool) {
 		}
 	}
 	return cgroup{}, false
+}
+
+// v2Parents gives the folders, upwards from our own, whose children have both controllers: our own
+// holds processes, so its children usually have none.
+func v2Parents(h hierarchies) []string {
+	var parents []string
+	for dir := h.v2; dir != "" && dir != "/" && strings.HasPrefix(dir, h.v2top); dir = filepath.Dir(dir) {
+		control, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+		if err != nil {
+			break
+		}
+		if f := strings.Fields(string(control)); slices.Contains(f, "memory") && slices.Contains(f, "pids") {
+			parents = append(parents, dir)
+		}
+	}
+	return parents
 }
 
 // maxTasks is the limit plus the sandbox's own first process.
@@ -196,7 +204,7 @@ func (g *cgroup) exceeded() (memory, tasks bool) {
 
 // used is the processor time of the group so far; 0 when unknown.
 func (g *cgroup) used() time.Duration {
-	if g.v2 {
+	if g.v2 && g.cpu != "" {
 		return time.Duration(counter(g.cpu, "cpu.stat", "usage_usec")) * time.Microsecond
 	}
 	if g.cpu == "" {

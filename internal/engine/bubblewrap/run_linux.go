@@ -150,7 +150,7 @@ func (r *run) supervise(ctx context.Context) error {
 	if err != nil {
 		r.box.kill()
 	}
-	<-found
+	_ = <-found
 	return err
 }
 

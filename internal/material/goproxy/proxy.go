@@ -153,7 +153,7 @@ func (p *Proxy) Records() []Record {
 	for _, r := range p.records {
 		out = append(out, r)
 	}
-	slices.SortFunc(out, func(a, b Record) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	slices.SortFunc(out, func(a, b Record) int { return strings.Compare(a.String(), b.String()) })
 	return out
 }
 

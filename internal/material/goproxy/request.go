@@ -112,5 +112,6 @@ func parseSumDB(rest string) (Request, error) {
 }
 
 func notSumDBRune(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~!@+", r))
+	sumDB := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~!@+", r)
+	return !sumDB
 }

@@ -156,8 +156,11 @@ func tiocsti([]string) error {
 }
 
 func tiocstiHigh([]string) error {
-	c := byte('x')
-	return raw(unix.SYS_IOCTL, 0, unix.TIOCSTI|1<<33, uintptr(unsafe.Pointer(&c)))
+	c, high := byte('x'), uintptr(1)
+	for range 33 {
+		high <<= 1 // nothing is left of it on a 32-bit machine
+	}
+	return raw(unix.SYS_IOCTL, 0, unix.TIOCSTI|high, uintptr(unsafe.Pointer(&c)))
 }
 
 // x32 calls getpid by the number of another ABI; only amd64 has it.

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sello-release/sello/internal/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"sello": func() {
+			os.Exit(cli.Main(os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, cli.Build{Version: "v0.0.0-test"}))
+		},
+	})
+}
+
+// TestSessions runs sessions that a user could have typed. Each has a HOME of its own; fetched toolchains and
+// modules are shared in the test cache, as they would be on a user's machine.
+func TestSessions(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("staging in a sandbox is Linux only")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			e.Setenv("HOME", home)
+			e.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
+			e.Setenv("SELLO_CACHE", filepath.Join(testCache(), "sello"))
+			e.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+			for _, name := range []string{"AUTHOR", "COMMITTER"} {
+				e.Setenv("GIT_"+name+"_NAME", "A Maintainer")
+				e.Setenv("GIT_"+name+"_EMAIL", "maintainer@example.org")
+				e.Setenv("GIT_"+name+"_DATE", "2026-01-02T03:04:05Z")
+			}
+			for _, name := range []string{"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOFLAGS", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"} {
+				if v, ok := os.LookupEnv(name); ok {
+					e.Setenv(name, v)
+				}
+			}
+			return os.MkdirAll(home, 0o755)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// exits runs a command and wants a certain exit code: exits 3 sello promote …
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("run %s: %v", strings.Join(args[1:], " "), err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("%s: exit code %d, expected %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// testCache is where tests keep what they fetch.
+func testCache() string {
+	if dir := os.Getenv("SELLO_TEST_CACHE"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "sello-test")
+}
