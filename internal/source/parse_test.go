@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -311,7 +312,7 @@ func plainWalk(links map[string]string, p string) string {
 		if target == "" || strings.HasPrefix(target, "/") || hasDrive(target) {
 			return false
 		}
-		todo = append(strings.Split(target, "/"), todo...)
+		todo = slices.Concat(strings.Split(target, "/"), todo)
 		return true
 	}
 	if !expand(links[p]) {

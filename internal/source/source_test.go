@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -125,11 +126,11 @@ func (r *testRepo) tree(entries ...treeEntry) string {
 	var b bytes.Buffer
 	for _, e := range entries {
 		fmt.Fprintf(&b, "%s %s\x00", e.mode, e.name)
-		for i := 0; i < len(e.id); i += 2 {
-			var c byte
-			fmt.Sscanf(e.id[i:i+2], "%02x", &c)
-			b.WriteByte(c)
+		id, err := hex.DecodeString(e.id)
+		if err != nil {
+			r.t.Fatal(err)
 		}
+		b.Write(id)
 	}
 	return r.gitInput(b.String(), "hash-object", "--literally", "-w", "-t", "tree", "--stdin")
 }
