@@ -3,36 +3,80 @@ package ui
 import (
 	"fmt"
 	"io"
-	"unicode/utf8"
+	"strings"
 )
 
 // Row is one line of a table of checks.
 type Row struct {
-	Status string // pass, fail, skip
+	Status string // pass, fail, warn or skip
 	Name   string
-	Detail string
+	Detail string   // what was found
 	Notes  []string // below the line: "expected: …"
 }
 
-// Table prints checks, each with its mark, its name and what was found.
-func Table(w io.Writer, rows []Row) {
-	m := marksFor(w)
-	width := 0
+// maxName is the widest that the column of names gets, in columns of the terminal.
+const maxName = 48
+
+// Table prints checks, each with its mark, its name and what was found. On a terminal, details are wrapped
+// to its width below each other.
+func Table(w io.Writer, rows []Row) { table(w, rows, styleFor(w)) }
+
+func table(w io.Writer, rows []Row, s style) {
+	names, marks := 0, 0
 	for _, r := range rows {
-		width = max(width, utf8.RuneCountInString(r.Name))
+		names = max(names, cells(Escape(r.Name)))
+		mark, _ := s.check(r.Status)
+		marks = max(marks, cells(mark))
 	}
-	width = min(width, 48)
+	names = min(names, maxName)
 	for _, r := range rows {
-		mark := m.paint("32", m.pick("✓", "pass"))
-		switch r.Status {
-		case "fail":
-			mark = m.paint("31;1", m.pick("✗", "FAIL"))
-		case "skip":
-			mark = m.paint("33", m.pick("–", "skip"))
+		mark, colour := s.check(r.Status)
+		name := Escape(r.Name)
+		left := s.paint(colour, mark) + strings.Repeat(" ", marks-cells(mark)) + " " + name + strings.Repeat(" ", max(names-cells(name), 0))
+		indent := strings.Repeat(" ", marks+1+names+2)
+		width := 0
+		if s.width > 0 {
+			width = max(s.width-len(indent)-1, 20)
 		}
-		fmt.Fprintf(w, "%s %-*s  %s\n", mark, width, Escape(r.Name), Escape(r.Detail))
-		for _, n := range r.Notes {
-			fmt.Fprintf(w, "    %s\n", Escape(n))
+		details := wrap(Escape(r.Detail), width)
+		fmt.Fprintln(w, strings.TrimRight(left+"  "+details[0], " "))
+		for _, more := range details[1:] {
+			fmt.Fprintln(w, indent+more)
+		}
+		notes(w, r.Notes, marks+3, s)
+	}
+}
+
+// notes prints lines below a row; values are kept apart from the labels before their colon.
+func notes(w io.Writer, lines []string, indent int, s style) {
+	for _, note := range lines {
+		width := 0
+		if s.width > 0 {
+			width = max(s.width-indent-1, 20)
+		}
+		hang := 0
+		if label, _, ok := strings.Cut(note, ": "); ok && len(label) < 12 {
+			hang = 2
+		}
+		for i, part := range wrap(Escape(note), width-hang) {
+			pad := indent
+			if i > 0 {
+				pad += hang
+			}
+			fmt.Fprintln(w, strings.Repeat(" ", pad)+part)
 		}
 	}
+}
+
+// check gives the symbol and colour for a check's status.
+func (s style) check(status string) (mark, colour string) {
+	switch status {
+	case "pass":
+		return s.pick("✓", "pass"), green
+	case "fail":
+		return s.pick("✗", "FAIL"), bold + ";" + red
+	case "warn":
+		return s.pick("!", "warn"), yellow
+	}
+	return s.pick("–", "skip"), yellow
 }
