@@ -5,6 +5,8 @@
 // was expected, what was found and where, and what to do about it. Codes are
 // kebab-case, are never reused for another meaning, and each has an entry in
 // docs/errors.md.
+//
+//go:generate go run ./gen -root ../..
 package gate
 
 import (
