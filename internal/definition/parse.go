@@ -22,6 +22,9 @@ func Parse(path string, data []byte) (*Definition, error) {
 		return nil, err
 	}
 	c := checker{doc}
+	if c.tooLarge(&d) {
+		return nil, doc.Err()
+	}
 	c.project("project", d.Project)
 	c.source(&d)
 	c.branch(&d)

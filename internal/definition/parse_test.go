@@ -212,6 +212,8 @@ var refusals = map[string]struct{ edit, where, code, says string }{
 	"any variable":            {"...] => ...], env: {PATH: /x}", "4:45", "definition-env", ""},
 	"preload":                 {"...] => ...], env: {LD_PRELOAD: x}", "4:51", "definition-env", ""},
 	"misspelt variable":       {"...] => ...], env: {GOEXPERIMENTS: x}", "4:54", "definition-env", "did you mean GOEXPERIMENT"},
+	"many archives":           {"archives: [" + strings.Repeat("{},", 65) + "]", "5:11", "definition-size", "at most 64"},
+	"many platforms":          {"...] => ...], platforms: [" + strings.Repeat("linux/amd64,", 257) + "]", "4:44", "definition-size", "at most 256"},
 	"no archives":             {"archives: []", "5:11", "definition-archive", ""},
 	"archive without builds":  {"archives: [{builds: []}]", "5:21", "definition-archive", ""},
 	"archive of no build":     {"archives: [{builds: [aeg]}]", "5:22", "definition-unknown-build", `did you mean "age"`},

@@ -3,9 +3,10 @@ package strictyaml
 import "strings"
 
 // Nearest gives the candidate that word was probably meant to be, or "". It
-// ignores case, '-' and '_', and allows about one slip for each three letters.
+// ignores case, '-' and '_', and allows about one slip for each three letters. It
+// gives "" for what would take long: very long words, hundreds of candidates.
 func Nearest(word string, candidates []string) string {
-	if len(word) > 64 {
+	if len(word) > 64 || len(word)*len(candidates) > 10_000 {
 		return ""
 	}
 	best, least := "", 1+max(1, len(word)/3)

@@ -53,7 +53,7 @@ const (
 
 // Decode decodes the one document in data into the struct that into points to.
 //
-// The Document is nil when data is not a YAML document at all; otherwise it
+// The Document is nil when data is not a YAML document at all, or beyond the limits; otherwise it
 // holds the positions of all values, whatever err is, so that a validator can
 // go on and add what it finds with Document.Refuse. The error is an Errors.
 func Decode(name string, data []byte, into any) (*Document, error) {
@@ -70,6 +70,9 @@ func Decode(name string, data []byte, into any) (*Document, error) {
 	}
 	d := &Document{name: name, at: map[string]position{}, broken: map[string]bool{}}
 	d.survey("", root, 1)
+	if d.nodes >= MaxNodes { // refused; the rest is not worth the time
+		return nil, d.Err()
+	}
 	d.decode("", root, v.Elem())
 	return d, d.Err()
 }

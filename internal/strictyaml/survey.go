@@ -12,10 +12,7 @@ import (
 // survey walks every node, known to the type or not: it notes positions and refuses the
 // parts of YAML that are not for files like these. It never follows an alias.
 func (d *Document) survey(path string, n *yaml.Node, depth int) {
-	if d.nodes++; d.nodes >= MaxNodes {
-		if d.nodes == MaxNodes {
-			d.breakAt("", n, &gate.Refusal{Code: "yaml-size", What: "the file has too many values", Expected: fmt.Sprintf("fewer than %d", MaxNodes)})
-		}
+	if !d.count(n) {
 		return
 	}
 	d.at[path] = position{n.Line, n.Column}
@@ -28,6 +25,9 @@ func (d *Document) survey(path string, n *yaml.Node, depth int) {
 	switch n.Kind {
 	case yaml.SequenceNode:
 		for i, c := range n.Content {
+			if d.nodes >= MaxNodes {
+				return
+			}
 			d.survey(fmt.Sprintf("%s[%d]", path, i), c, depth+1)
 		}
 	case yaml.MappingNode:
@@ -35,18 +35,28 @@ func (d *Document) survey(path string, n *yaml.Node, depth int) {
 	}
 }
 
+// count counts a value, and refuses the document when there are too many.
+func (d *Document) count(n *yaml.Node) bool {
+	if d.nodes++; d.nodes == MaxNodes {
+		d.breakAt("", n, &gate.Refusal{Code: "yaml-size", What: "the file has too many values", Expected: fmt.Sprintf("fewer than %d", MaxNodes)})
+	}
+	return d.nodes < MaxNodes
+}
+
 func (d *Document) surveyMapping(path string, n *yaml.Node, depth int) {
 	seen := map[string]*yaml.Node{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && d.nodes < MaxNodes; i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if r := checkKey(key, depth); r != nil {
 			d.breakAt(path, key, r)
+			d.count(key)
 			continue
 		}
 		if first, dup := seen[key.Value]; dup {
 			d.add(position{key.Line, key.Column}, &gate.Refusal{Code: "yaml-duplicate-key",
 				What: fmt.Sprintf("key %q is there twice", key.Value), Actual: fmt.Sprintf("the first one in line %d", first.Line),
 				Fix: "remove one of them"})
+			d.count(key)
 			continue
 		}
 		seen[key.Value] = key

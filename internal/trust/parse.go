@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/digest"
@@ -29,6 +28,9 @@ func Parse(path string, data []byte) (*Trust, error) {
 		return nil, err
 	}
 	c := checker{doc, t}
+	if c.tooLarge() {
+		return nil, doc.Err()
+	}
 	c.head()
 	c.identities()
 	c.roles()
@@ -48,6 +50,25 @@ type checker struct {
 
 func (c checker) refuse(path, code, what, expected, actual, fix string) {
 	c.doc.Refuse(path, gate.Refusal{Code: code, What: what, Expected: expected, Actual: actual, Fix: fix})
+}
+
+// maxEntries bounds identities, roles, members of a role and builders.
+const maxEntries = 256
+
+// tooLarge refuses what has too many entries, before anything compares them.
+func (c checker) tooLarge() bool {
+	sizes := map[string]int{"identities": len(c.t.Identities), "roles": len(c.t.Roles), "builders": len(c.t.Builders)}
+	for role, r := range c.t.Roles {
+		sizes["roles."+role+".identities"] = len(r.Identities)
+	}
+	large := false
+	for path, n := range sizes {
+		if n > maxEntries {
+			large = true
+			c.refuse(path, "trust-size", "there are too many entries", fmt.Sprintf("at most %d", maxEntries), fmt.Sprint(n), "")
+		}
+	}
+	return large
 }
 
 var previous = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
@@ -146,69 +167,6 @@ func checkKey(text string) (string, *gate.Refusal) {
 	return "", r
 }
 
-func (c checker) roles() {
-	t := c.t
-	member := map[string]string{}
-	for _, role := range slices.Sorted(maps.Keys(t.Roles)) {
-		at := "roles." + role
-		if !slices.Contains(Roles, role) {
-			fix := ""
-			if near := strictyaml.Nearest(role, Roles); near != "" {
-				fix = fmt.Sprintf("did you mean %q?", near)
-			}
-			c.refuse(at, "trust-unknown-role", "there is no such role", "one of "+strings.Join(Roles, ", "), fmt.Sprintf("%q", role), fix)
-			continue
-		}
-		c.members(at+".identities", role, t.Roles[role].Identities, member)
-		c.threshold(at, role, t.Roles[role])
-	}
-	if c.doc.Has("roles") {
-		if len(t.Roles[RoleManager].Identities) == 0 {
-			c.refuse("roles.manager", "trust-no-managers", "nobody can sign off a release", "at least one identity with the role manager", "none", "")
-		}
-		if len(t.Roles[RoleBuilder].Identities) == 0 {
-			c.refuse("roles.builder", "trust-no-builder", "nobody can sign provenance", "at least one identity with the role builder", "none", "")
-		}
-	}
-}
-
-func (c checker) members(at, role string, names []string, member map[string]string) {
-	for i, name := range names {
-		at := fmt.Sprintf("%s[%d]", at, i)
-		if _, ok := c.t.Identities[name]; !ok {
-			known := c.t.Names()
-			fix := "add it to identities, or remove it here"
-			if near := strictyaml.Nearest(name, known); near != "" {
-				fix = fmt.Sprintf("did you mean %q?", near)
-			}
-			c.refuse(at, "trust-unknown-identity", "there is no such identity", "one of "+strings.Join(known, ", "), fmt.Sprintf("%q", name), fix)
-		}
-		if slices.Contains(names[:i], name) {
-			c.refuse(at, "trust-duplicate-identity", "an identity has the role twice", "each once", name, "remove one of them: one identity counts once")
-		}
-		if other := member[name]; other != "" && other != role && (role == RoleAssociate || role == RoleManager) && other != RoleBuilder {
-			c.refuse(at, "trust-role-conflict", "an associate never counts for a release, a manager does", "one of the two roles", name+" has the roles "+other+" and "+role, "remove one of them")
-		}
-		member[name] = role
-	}
-}
-
-func (c checker) threshold(at, role string, r Role) {
-	stated := c.doc.Has(at + ".threshold")
-	switch n := len(r.Identities); {
-	case !stated && role == RoleManager:
-		c.refuse(at, "trust-threshold", "it is not said how many managers it takes", "threshold: 1 or more", "none", "add threshold: 2, or as many as have to agree")
-	case !stated || n == 0:
-	case r.Threshold < 1:
-		c.refuse(at+".threshold", "trust-threshold", "a threshold below one would let anything pass", "1 or more", fmt.Sprint(r.Threshold), "")
-	case r.Threshold > n:
-		c.refuse(at+".threshold", "trust-threshold-unreachable", "the threshold can never be reached", fmt.Sprintf("at most %d, the number of identities with the role %s", n, role),
-			fmt.Sprint(r.Threshold), "lower it, or add identities")
-	case role != RoleManager && r.Threshold > 1:
-		c.refuse(at+".threshold", "trust-threshold", "only managers have a threshold above one", "1", fmt.Sprint(r.Threshold), "remove the key")
-	}
-}
-
 func (c checker) builders() {
 	t := c.t
 	if c.doc.Has("builders") && len(t.Builders) == 0 {
@@ -229,29 +187,4 @@ func (c checker) builders() {
 			c.refuse(at, "trust-duplicate-builder", "a builder is there twice", "one level for each builder and signer", b.ID, "remove one of them")
 		}
 	}
-}
-
-// Check refuses a file that does not count at the time now.
-func (t *Trust) Check(now time.Time) error {
-	if now.Before(t.Expires.End()) {
-		return nil
-	}
-	return &gate.Refusal{Code: "trust-expired", What: "the trust file has expired", Expected: "a day after " + now.UTC().Format(time.DateOnly),
-		Actual: string(t.Expires), Fix: "get the project's current trust.yaml; its managers make one with a later expires:"}
-}
-
-// Usable refuses an identity that is unknown, or does not count at the time at.
-func (t *Trust) Usable(name string, at time.Time) error {
-	id, ok := t.Identities[name]
-	day := at.UTC().Format(time.DateOnly)
-	switch {
-	case !ok:
-		return &gate.Refusal{Code: "trust-unknown-identity", What: "the trust file has no identity " + name}
-	case id.NotBefore != "" && at.Before(id.NotBefore.Start()):
-		return &gate.Refusal{Code: "trust-identity-early", What: "the identity " + name + " does not count yet", Expected: "a day from " + string(id.NotBefore) + " on", Actual: day}
-	case id.Expires != "" && !at.Before(id.Expires.End()):
-		return &gate.Refusal{Code: "trust-identity-expired", What: "the identity " + name + " has expired", Expected: "a day up to " + string(id.Expires), Actual: day,
-			Fix: "sign with an identity that still counts, or release a new trust.yaml"}
-	}
-	return nil
 }

@@ -193,6 +193,7 @@ func TestParseRefusesByName(t *testing.T) {
 		"threshold too high":       {"threshold: 2", "threshold: 3", "trust-threshold-unreachable", "at most 2"},
 		"threshold of builders":    {"identities: [ci]}", "identities: [ci, bob], threshold: 2}", "trust-threshold", ""},
 		"unknown identity":         {"[ann, bob]", "[ann, bbo]", "trust-unknown-identity", `did you mean "bob"`},
+		"many members":             {"[ann, bob]", "[" + strings.Repeat("ann, ", 257) + "]", "trust-size", "at most 256"},
 		"identity twice":           {"[ann, bob]", "[ann, bob, ann]", "trust-duplicate-identity", "counts once"},
 		"associate as manager":     {"[ann, bob]", "[ann, bob, cyd]", "trust-role-conflict", ""},
 		"one key, two names":       {key("bob"), key("ann"), "trust-duplicate-key", "bob has the key of ann"},
