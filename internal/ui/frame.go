@@ -113,7 +113,7 @@ func (p picture) add(it *item, depth, level int, out *[]line) {
 	}
 	mark, colour := p.markFor(kind)
 	*out = append(*out, line{depth: depth, mark: mark, colour: colour, label: label, detail: p.folderDetail(t, kind)})
-	folded := kind == flow.Finished || kind == flow.Cached || kind == flow.Cancelled && p.final
+	folded := kind == flow.Finished || kind == flow.Cached || p.final && kind != flow.Failed
 	if level >= foldDone && folded {
 		return
 	}
@@ -160,10 +160,13 @@ func (p picture) flat(it *item, prefix string, out *[]line) {
 }
 
 func (p picture) markFor(kind flow.Kind) (mark, colour string) {
-	if kind == flow.Started && !p.final {
-		return p.style.spinner(p.frame), cyan
+	switch {
+	case kind != flow.Started:
+		return p.style.mark(kind)
+	case p.final: // it began and did not end
+		return p.style.mark(flow.Cancelled)
 	}
-	return p.style.mark(kind)
+	return p.style.spinner(p.frame), cyan
 }
 
 func (p picture) stepDetail(it *item) string {

@@ -35,7 +35,6 @@ type live struct {
 	mu     sync.Mutex
 	model  *model
 	drawn  []int // columns of each line that stands on the screen
-	width  int   // the terminal's, when they were drawn
 	notes  []string
 	frames int64
 	dirty  bool // something happened since the last picture
@@ -101,8 +100,9 @@ func (l *live) pause() (resume func()) {
 	if l.paused++; l.paused == 1 && !l.closed {
 		var b strings.Builder
 		width, _ := l.screen.size()
-		l.erase(&b, width)
-		l.write(b.String())
+		if l.rewind(&b, width); b.Len() > 0 {
+			l.write(b.String() + "\x1b[J")
+		}
 	}
 	var once sync.Once
 	return func() {
@@ -124,28 +124,34 @@ func (l *live) draw(final bool) {
 	p := picture{m: l.model, style: l.screen.style, now: l.screen.now(), frame: l.frames, final: final}
 	lines := p.lines(max(width-1, 1), max(height-1, 1))
 	var b strings.Builder
-	l.erase(&b, width)
+	l.rewind(&b, width)
 	for _, note := range l.notes {
-		b.WriteString(note + "\r\n")
+		for _, part := range wrap(note, width-1) {
+			b.WriteString("\x1b[K" + part + "\r\n")
+		}
 	}
 	for _, text := range lines {
-		b.WriteString(text + "\r\n")
+		b.WriteString("\x1b[K" + text + "\r\n")
 		l.drawn = append(l.drawn, visible(text))
 	}
-	l.width, l.notes, l.dirty = width, nil, false
+	if b.Len() > 0 {
+		b.WriteString("\x1b[J")
+	}
+	l.notes, l.dirty = nil, false
 	l.frames++
 	l.write(b.String())
 }
 
-// erase goes back to the first line of the picture and clears from there. A terminal that was made
-// narrower has wrapped lines of the picture by now, so that it has more rows.
-func (l *live) erase(b *strings.Builder, width int) {
+// rewind goes back to the first line of the picture, for the next to be written over it line by line: some
+// terminals keep in their history what is cleared from their first line on. A terminal
+// that was made narrower has wrapped lines of the picture by now, so that it has more rows.
+func (l *live) rewind(b *strings.Builder, width int) {
 	rows := 0
 	for _, n := range l.drawn {
 		rows += max(1, (n+width-1)/width)
 	}
 	if rows > 0 {
-		fmt.Fprintf(b, "\r\x1b[%dA\x1b[J", rows)
+		fmt.Fprintf(b, "\r\x1b[%dA", rows)
 	}
 	l.drawn = l.drawn[:0]
 }

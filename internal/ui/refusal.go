@@ -86,7 +86,7 @@ func (p *refusalPrinter) refusal(err error, r *gate.Refusal, step *flow.StepErro
 	word := map[gate.Class]string{
 		gate.Refused: "refused:", gate.Usage: "error:", gate.Waiting: "waiting:", gate.NotReproducible: "not reproducible:", gate.Failed: "failed:",
 	}[r.Class]
-	p.headline(word, r.What+" ["+r.Code+"]")
+	p.headline(word, Escape(r.What)+" ["+Escape(r.Code)+"]")
 	if step != nil {
 		p.field("step", step.Step)
 		err = step.Err
@@ -111,22 +111,24 @@ func (p *refusalPrinter) step(step *flow.StepError) {
 	if len(step.Tail) == 0 {
 		return
 	}
-	bar := p.style.paint(dim, p.style.pick("│", "|"))
 	fmt.Fprintln(p.w, p.style.paint(bold, "the end of the log of "+Escape(step.Step)+":"))
 	for _, text := range step.Tail {
 		for _, part := range wrap(Escape(text), p.style.width-5) {
-			fmt.Fprintf(p.w, "  %s %s\n", bar, part)
+			fmt.Fprintf(p.w, "  %s %s\n", p.bar(), part)
 		}
 	}
 }
 
+// headline prints an error's own text. Where it has more lines they stand behind a bar, so that they look like no field.
 func (p *refusalPrinter) headline(word, text string) {
 	lines := wrap(EscapeLines(clip(text)), p.style.width-cells(word)-2)
 	fmt.Fprintln(p.w, strings.TrimRight(p.style.paint(bold+";"+red, word)+" "+lines[0], " "))
 	for _, more := range lines[1:] {
-		fmt.Fprintln(p.w, "    "+more)
+		fmt.Fprintln(p.w, "  "+p.bar()+" "+more)
 	}
 }
+
+func (p *refusalPrinter) bar() string { return p.style.paint(dim, p.style.pick("│", "|")) }
 
 // labelWidth is the column at which values start, so that nothing in a value can look like a label.
 const labelWidth = 14

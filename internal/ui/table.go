@@ -22,13 +22,7 @@ const maxName = 48
 func Table(w io.Writer, rows []Row) { table(w, rows, styleFor(w)) }
 
 func table(w io.Writer, rows []Row, s style) {
-	names, marks := 0, 0
-	for _, r := range rows {
-		names = max(names, cells(Escape(r.Name)))
-		mark, _ := s.check(r.Status)
-		marks = max(marks, cells(mark))
-	}
-	names = min(names, maxName)
+	names, marks := columns(rows, s)
 	for _, r := range rows {
 		mark, colour := s.check(r.Status)
 		name := Escape(r.Name)
@@ -39,12 +33,34 @@ func table(w io.Writer, rows []Row, s style) {
 			width = max(s.width-len(indent)-1, 20)
 		}
 		details := wrap(Escape(r.Detail), width)
-		fmt.Fprintln(w, strings.TrimRight(left+"  "+details[0], " "))
-		for _, more := range details[1:] {
+		if s.width > 0 && cells(name) > names {
+			fmt.Fprintln(w, left)
+		} else {
+			fmt.Fprintln(w, strings.TrimRight(left+"  "+details[0], " "))
+			details = details[1:]
+		}
+		for _, more := range details {
 			fmt.Fprintln(w, indent+more)
 		}
 		notes(w, r.Notes, marks+3, s)
 	}
+}
+
+// columns gives the widths of the columns of names and marks: as the widest name that leaves room for
+// details; longer ones get a line of their own.
+func columns(rows []Row, s style) (names, marks int) {
+	most := maxName
+	if s.width > 0 {
+		most = min(most, s.width*2/5)
+	}
+	for _, r := range rows {
+		if n := cells(Escape(r.Name)); n <= most {
+			names = max(names, n)
+		}
+		mark, _ := s.check(r.Status)
+		marks = max(marks, cells(mark))
+	}
+	return names, marks
 }
 
 // notes prints lines below a row; values are kept apart from the labels before their colon.
