@@ -66,7 +66,7 @@ func TestEveryTornJournalIsGoneOnWith(t *testing.T) {
 	t.Parallel()
 	whole := written(t)
 	dir := t.TempDir()
-	for cut := 0; cut <= len(whole); cut += 7 {
+	for cut := 0; cut <= len(whole); cut += 17 {
 		path := filepath.Join(dir, "journal.jsonl")
 		if err := os.WriteFile(path, whole[:cut], 0o644); err != nil {
 			t.Fatal(err)
