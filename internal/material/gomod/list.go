@@ -144,7 +144,7 @@ func parseListing(out []byte) (listing, error) {
 func (s *session) checkListing(l listing, only string) error {
 	for _, name := range l.matched {
 		if p := l.packages[name]; p.Error != nil && p.Name == "" {
-			return s.packageError(l.target, p, "packages-not-found")
+			return s.packageError(l.target, p, "packages-not-found", "a package is not there for this target")
 		}
 	}
 	mains := l.mains(only)
@@ -155,13 +155,13 @@ func (s *session) checkListing(l listing, only string) error {
 	}
 	for _, name := range l.closure(mains) {
 		if p := l.packages[name]; p.Error != nil {
-			return s.packageError(l.target, p, "go-list-failed")
+			return s.packageError(l.target, p, "go-list-failed", "a package cannot be compiled for this target")
 		}
 	}
 	return nil
 }
 
-func (s *session) packageError(t material.Target, p goPackage, code string) error {
+func (s *session) packageError(t material.Target, p goPackage, code, what string) error {
 	text := strings.TrimSpace(p.Error.Err)
 	if p.Error.Pos != "" {
 		text = p.Error.Pos + ": " + text
@@ -169,7 +169,7 @@ func (s *session) packageError(t material.Target, p goPackage, code string) erro
 	if err := s.explain(text, nil); err != nil {
 		return err
 	}
-	return &gate.Refusal{Code: code, Class: gate.Usage, What: "package " + p.ImportPath + " cannot be built for this target", Where: t.Name,
+	return &gate.Refusal{Code: code, Class: gate.Usage, What: what + ": " + p.ImportPath, Where: t.Name,
 		Fix: "mend the package, or builds[].go.packages, platforms and tags", Cause: errors.New(text)}
 }
 

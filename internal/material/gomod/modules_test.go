@@ -322,6 +322,24 @@ func TestFileProxy(t *testing.T) {
 	w.modules(w.request(w.source(app(t))))
 }
 
+func TestNothingIsLeftBehind(t *testing.T) {
+	w := newWorld(t, modA, modB)
+	r := w.request(w.source(app(t)))
+	w.modules(r)
+	time.Sleep(300 * time.Millisecond) // a process that outlived the go command would write by now
+	for dir, want := range map[string]string{r.Work: "modules", filepath.Join(w.cache, "tmp"): ""} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() != want {
+				t.Errorf("left behind: %s", filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+}
+
 func TestWarmCacheNeedsNoNetwork(t *testing.T) {
 	w := newWorld(t, modA, modB)
 	source := w.source(app(t))

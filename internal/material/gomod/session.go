@@ -54,6 +54,9 @@ func (s *session) prepare(ctx context.Context) error {
 			return fmt.Errorf("create scratch folder: %w", err)
 		}
 	}
+	if err := s.muteTelemetry(); err != nil {
+		return err
+	}
 	// A module of its own keeps a go.mod or go.sum further up from being found.
 	const alone = "module sello.invalid/alone\n\ngo 1.21\n"
 	for _, sub := range []string{"alone", "direct"} {
@@ -66,6 +69,23 @@ func (s *session) prepare(ctx context.Context) error {
 		Settings: s.user.settings, Store: s.f.store, Index: s.f.index, Direct: &direct{s: s}, Netrc: s.user.netrc, Limits: s.f.opts.Limits,
 	})
 	return err
+}
+
+// muteTelemetry turns the go command's telemetry off where it looks for that: in a
+// file, whatever GOTELEMETRY says. Otherwise it leaves a process behind that writes below HOME after the session's end.
+func (s *session) muteTelemetry() error {
+	home := filepath.Join(s.dir, "home")
+	for _, config := range []string{".config", filepath.Join("Library", "Application Support"), "."} { // see os.UserConfigDir
+		dir := filepath.Join(home, config, "go", "telemetry")
+		err := os.MkdirAll(dir, 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "mode"), []byte("off"), 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("turn telemetry off: %w", err)
+		}
+	}
+	return nil
 }
 
 func (s *session) close() {
@@ -82,6 +102,7 @@ func (s *session) cleared() []string {
 	env := []string{
 		"PATH=" + filepath.Dir(s.goBin),
 		"HOME=" + filepath.Join(s.dir, "home"), "USERPROFILE=" + filepath.Join(s.dir, "home"), "LOCALAPPDATA=" + filepath.Join(s.dir, "home"),
+		"APPDATA=" + filepath.Join(s.dir, "home"),
 		"TMPDIR=" + filepath.Join(s.dir, "tmp"), "TMP=" + filepath.Join(s.dir, "tmp"), "TEMP=" + filepath.Join(s.dir, "tmp"),
 		"GOCACHE=" + filepath.Join(s.dir, "gocache"), "LC_ALL=C",
 		// The tree heads of checksum databases are kept here, so that a database cannot show two histories.

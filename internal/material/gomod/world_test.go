@@ -44,10 +44,12 @@ func newWorld(t *testing.T, mods ...goproxytest.Module) *world {
 func anotherWorld(t *testing.T, mods ...goproxytest.Module) *world {
 	t.Helper()
 	s := goproxytest.New(t, mods...)
+	home := tempDir(t)
+	write(t, home, map[string]string{".config/go/telemetry/mode": "off"}) // or a process stays behind that writes there
 	return &world{
 		t: t, server: s, cache: tempDir(t),
 		env: map[string]string{
-			"PATH": os.Getenv("PATH"), "HOME": tempDir(t), "GOENV": "off", "GOPROXY": s.URL, "GOSUMDB": s.GOSUMDB,
+			"PATH": os.Getenv("PATH"), "HOME": home, "GOENV": "off", "GOPROXY": s.URL, "GOSUMDB": s.GOSUMDB,
 			"SYSTEMROOT": os.Getenv("SYSTEMROOT"),
 		},
 		limits: goproxy.Limits{Attempts: 2, Backoff: time.Millisecond, First: 10 * time.Second, Idle: 10 * time.Second},

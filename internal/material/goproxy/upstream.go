@@ -19,15 +19,8 @@ import (
 	"github.com/sello-release/sello/internal/material/cas"
 )
 
-// Codes of the refusals that a Proxy makes.
-const (
-	codeUnreachable = "fetch-proxy-unreachable"
-	codeTimeout     = "fetch-timeout"
-	codeTooLarge    = "fetch-too-large"
-	codeAnswer      = "fetch-proxy-failed"
-	codeDenied      = "fetch-denied"
-	codeOff         = "fetch-off"
-)
+// codeDenied is the one code that is compared with.
+const codeDenied = "fetch-denied"
 
 // Direct fetches from version control, as GOPROXY=direct does.
 type Direct interface {
@@ -210,28 +203,32 @@ func transient(err error) bool {
 // refuse turns what is left after the last attempt into a refusal, and remembers
 // an upstream that cannot be reached so that it is not tried for every module.
 func (p *Proxy) refuse(u upstream, req Request, err error) error {
-	r := &gate.Refusal{Class: gate.Failed, Where: u.String(), Cause: p.scrub(u, err), What: fmt.Sprintf("%s could not be fetched", req.subject())}
+	refusal := func(code, what, fix string) *gate.Refusal {
+		return &gate.Refusal{Code: code, Class: gate.Failed, What: what + ": " + req.subject(), Where: u.String(), Fix: fix, Cause: p.scrub(u, err)}
+	}
+	const another = "try again, or name another proxy: go env -w GOPROXY=…"
+	var r *gate.Refusal
 	var status *statusError
 	var netErr *net.OpError
 	switch {
 	case errors.Is(err, errFirst), errors.Is(err, errIdle), errors.Is(err, errTotal):
-		r.Code, r.Fix = codeTimeout, "try again, or name another proxy: go env -w GOPROXY=…"
+		r = refusal("fetch-timeout", "the module proxy is too slow", another)
 	case errors.Is(err, cas.ErrTooLarge):
-		r.Code, r.Fix = codeTooLarge, "use a version that is smaller; the limit is that of the go command"
+		r = refusal("fetch-too-large", "the module proxy sends more than a module may have", "use a version that is smaller; the limit is that of the go command")
 	case errors.Is(err, errOff):
-		r.Code, r.Where, r.Fix = codeOff, "GOPROXY", "go env -w GOPROXY=…, or run once with the network on to fill the cache"
+		r = refusal("fetch-off", "the GOPROXY setting allows no download", "go env -w GOPROXY=…, or run once with the network on to fill the cache")
 	case errors.As(err, &status) && (status.code == http.StatusUnauthorized || status.code == http.StatusForbidden):
-		r.Code, r.Where, r.Fix = codeDenied, req.Module, "put credentials for "+u.String()+" into .netrc or the GOPROXY URL"
+		r = refusal("fetch-denied", "the module proxy denies access", "put credentials for "+u.String()+" into .netrc or the GOPROXY URL")
+		r.Where = req.Module
 	case errors.As(err, &status), u.kind == "direct":
-		r.Code, r.Fix = codeAnswer, "try again, or name another proxy: go env -w GOPROXY=…"
-	case errors.As(err, &netErr) && netErr.Op == "dial":
-		r.Code, r.Fix = codeUnreachable, "check the network and `go env GOPROXY`"
-		r.What = "the module proxy cannot be reached"
-		p.mu.Lock()
-		p.dead[u.String()] = r
-		p.mu.Unlock()
+		r = refusal("fetch-proxy-failed", "the module proxy answers with an error", another)
 	default:
-		r.Code, r.Fix = codeUnreachable, "check the network and `go env GOPROXY`"
+		r = refusal("fetch-proxy-unreachable", "the module proxy cannot be reached", "check the network and `go env GOPROXY`")
+		if errors.As(err, &netErr) && netErr.Op == "dial" {
+			p.mu.Lock()
+			p.dead[u.String()] = r
+			p.mu.Unlock()
+		}
 	}
 	if req.Kind == kindSumDB {
 		return r // becomes the cause of sumdb-unreachable
