@@ -47,7 +47,7 @@ func (a *app) work(ctx context.Context, cmd *cobra.Command, args []string) (p *r
 	if err != nil {
 		return nil, nil, err
 	}
-	p.Events = renderer
+	p.Events, a.renderer = renderer, renderer
 	unlock, err := p.Lock(ctx, cmd.Name())
 	if err != nil {
 		renderer.Close()
@@ -89,6 +89,9 @@ func (a *app) passphrase() ([]byte, error) {
 	in, ok := a.streams.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return nil, usage("the key is encrypted and there is no terminal to ask for its passphrase", "set SELLO_PASSPHRASE")
+	}
+	if a.renderer != nil {
+		defer ui.Pause(a.renderer)()
 	}
 	fmt.Fprint(a.streams.Err, "Passphrase: ")
 	value, err := term.ReadPassword(int(in.Fd()))

@@ -48,10 +48,11 @@ type app struct {
 	streams  Streams
 	build    Build
 	dir      string
-	output   string // text | json
-	progress string // auto | tty | plain | json
-	engine   string // bubblewrap | host
-	resume   string // the command line that goes on after a failure
+	output   string      // text | json
+	progress string      // auto | tty | plain | json
+	engine   string      // bubblewrap | host
+	renderer ui.Renderer // of the verb that runs, if it shows progress
+	resume   string      // the command line that goes on after a failure
 }
 
 // Main runs the command line and gives the exit code.

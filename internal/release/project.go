@@ -63,6 +63,10 @@ func (discard) Event(flow.Event) {}
 func (p *Project) State(elem ...string) (string, error) {
 	top := filepath.Join(p.Repo.Root(), stateDir)
 	dir := filepath.Join(append([]string{top}, elem...)...)
+	if info, err := os.Lstat(top); err == nil && !info.IsDir() { // a repository may hold a link of this name
+		return "", &gate.Refusal{Code: "state-not-a-folder", Where: top, What: "the state folder is something else than a folder", Expected: "a folder, or nothing", Actual: info.Mode().Type().String(),
+			Fix: "remove it from the repository: git rm -r --cached " + stateDir + " && rm " + stateDir}
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make state folder: %w", err)
 	}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -11,6 +12,11 @@ import (
 func (r *Repository) Identity(ctx context.Context) (name, email string) {
 	cmd := exec.CommandContext(ctx, "git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "var", "GIT_COMMITTER_IDENT")
 	cmd.Dir = r.Root()
+	for _, kv := range os.Environ() { // the repository is the one that was opened, whatever GIT_DIR says
+		if !strings.HasPrefix(kv, "GIT_") || strings.HasPrefix(kv, "GIT_COMMITTER_") || strings.HasPrefix(kv, "GIT_CONFIG_GLOBAL=") {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
 	out, err := cmd.Output()
 	if err != nil {
 		return "", ""

@@ -37,7 +37,7 @@ func main() {
 	b.WriteString("# Codes of refusals\n\nGenerated from the sources by `make generate`. A code is never reused for another meaning. " +
 		"Each refusal prints what was expected, what was found, where, and a fix; exit codes are 2 (usage or definition), 3 (refused), 4 (waiting), 5 (not reproducible) and 1 (failed).\n\n| code | meaning | room |\n|---|---|---|\n")
 	for _, code := range slices.Sorted(maps.Keys(codes)) {
-		fmt.Fprintf(&b, "| <a id=\"%s\"></a>`%s` | %s | %s |\n", code, code, strings.ReplaceAll(codes[code].what, "|", "\\|"), codes[code].room)
+		fmt.Fprintf(&b, "| <a id=\"%s\"></a>`%s` | %s | %s |\n", code, code, strings.ReplaceAll(cmp.Or(codes[code].what, "the message says what, by what was found"), "|", "\\|"), codes[code].room)
 	}
 	if err := os.WriteFile(filepath.Join(*root, "docs", "errors.md"), []byte(b.String()), 0o644); err != nil {
 		log.Fatal(err)
@@ -94,12 +94,18 @@ func fromLiteral(lit *ast.CompositeLit, room string, codes map[string]entry) {
 	}
 }
 
-// fromCall reads refuse("code", "what it means", …): a code followed by a sentence.
+// fromCall reads refuse("code", …, "what it means", …): a code and, among the arguments after it, a sentence.
 func fromCall(call *ast.CallExpr, room string, codes map[string]entry) {
-	for i := 0; i+1 < len(call.Args); i++ {
-		code, what := text(call.Args[i]), text(call.Args[i+1])
-		if codeForm.MatchString(code) && strings.Contains(what, " ") && !strings.ContainsAny(what[:1], "-/%") {
-			keep(codes, code, entry{what, room})
+	for i := range call.Args {
+		code := text(call.Args[i])
+		if !codeForm.MatchString(code) {
+			continue
+		}
+		for _, later := range call.Args[i+1:] {
+			if what := text(later); strings.Contains(what, " ") && !strings.ContainsAny(what[:1], "-/%") {
+				keep(codes, code, entry{what, room})
+				break
+			}
 		}
 	}
 }
