@@ -3,6 +3,8 @@
 //
 // Exit codes: 0 done, 1 failed, 2 usage or definition wrong, 3 refused by a gate or by
 // verification, 4 waiting for sign-off, 5 not reproducible, 130 interrupted.
+//
+//go:generate go run ./gen -root ../..
 package cli
 
 import (
