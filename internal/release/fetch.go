@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sello-release/sello/internal/definition"
@@ -79,7 +81,7 @@ func (a *assembly) fetchBuild(ctx context.Context, name string, r *flow.Run) (st
 	}
 	var targets []material.Target
 	for _, c := range compiles {
-		targets = append(targets, material.Target{Name: c.Platform.String(), Env: c.Go.Env, Tags: c.Go.Tags, Packages: c.Go.Packages})
+		targets = append(targets, material.Target{Name: c.Platform.String(), Env: targetEnv(c.Go.Env), Tags: c.Go.Tags, Packages: c.Go.Packages})
 	}
 	err = r.Part("modules", func(*flow.Run) (err error) {
 		have.modules, err = a.fetch.Modules(ctx, gomod.ModulesRequest{
@@ -94,6 +96,16 @@ func (a *assembly) fetchBuild(ctx context.Context, name string, r *flow.Run) (st
 	a.fetched[name] = have
 	a.mu.Unlock()
 	return fetchedKey(have)
+}
+
+// runtimeEnv are variables that a definition may set for a build and that do not choose what it reads: they stay out of the fetch phase.
+var runtimeEnv = []string{"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOWORK", "GO111MODULE"}
+
+// targetEnv is the part of a build's environment that chooses its platform.
+func targetEnv(env map[string]string) map[string]string {
+	out := maps.Clone(env)
+	maps.DeleteFunc(out, func(name, _ string) bool { return slices.Contains(runtimeEnv, name) })
+	return out
 }
 
 // fetchedKey is the digest of what was fetched: URIs and digests, not when and from where.
