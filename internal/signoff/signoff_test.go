@@ -222,3 +222,20 @@ func FuzzEvaluate(f *testing.F) {
 		}
 	})
 }
+
+// A manager whose key stopped counting after signing off does not count at a gate that opens later.
+func TestIdentityThatExpiredSince(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t, func(t *trust.Trust) {
+		t.Identities["second"] = trust.Identity{Key: t.Identities["second"].Key, Expires: "2026-11-21"}
+	})
+	bundles := map[string][]byte{"first": by(t, w, "first"), "second": by(t, w, "second")}
+	p := policy(w)
+	if e := signoff.Evaluate(bundles, p); !e.OK() {
+		t.Errorf("on the last day: %+v", e)
+	}
+	p.Now = vt.Now.Add(13 * time.Hour)
+	if e := signoff.Evaluate(bundles, p); e.OK() || len(e.Refused) != 1 || e.Refused[0].Code != "trust-identity-expired" {
+		t.Errorf("on the day after: %+v", e)
+	}
+}
