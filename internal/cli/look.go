@@ -63,7 +63,7 @@ func readTrust(path string) ([]byte, error) {
 func (a *app) showReport(r *verify.Report) {
 	var rows []ui.Row
 	for _, c := range r.Checks {
-		row := ui.Row{Status: c.Status, Name: c.ID, Detail: strings.TrimSpace(c.Subject + "  " + c.Actual)}
+		row := ui.Row{Status: c.Status, Name: checkName(c), Detail: strings.TrimSpace(c.Subject + "  " + c.Actual)}
 		if c.Status != verify.Pass {
 			row.Detail = strings.TrimSpace(c.Subject + "  " + c.What)
 		}

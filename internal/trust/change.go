@@ -112,7 +112,7 @@ func Marshal(t *Trust) []byte {
 		fmt.Fprintf(&b, "  - id: %s\n    signer: %s\n    level: %d\n", definition.Scalar(l.ID), definition.Scalar(l.Signer), l.Level)
 	}
 	if t.Previous != "" {
-		fmt.Fprintf(&b, "previous: %s # the version before; its managers sign this one\n", t.Previous)
+		fmt.Fprintf(&b, "previous: %s # the digest of the version before\n", t.Previous)
 	}
 	return b.Bytes()
 }
