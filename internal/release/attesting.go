@@ -115,8 +115,12 @@ func sourceDigest(s stage.Source) map[string]string {
 	return map[string]string{"dirHash": s.DirHash}
 }
 
-// distinct sorts materials and drops repeated ones.
+// distinct sorts materials and drops repeated ones. Where they were downloaded from stays in the journal: it may
+// be the name of a private proxy, and the digest says all that a verifier needs.
 func distinct(ms []material.Material) []material.Material {
+	for i := range ms {
+		ms[i].DownloadLocation = ""
+	}
 	key := func(m material.Material) string {
 		return m.URI + "\x00" + m.Name + "\x00" + m.Digest["sha256"] + "\x00" + m.Digest["gitCommit"]
 	}
