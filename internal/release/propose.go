@@ -10,6 +10,8 @@ import (
 	"path"
 	"path/filepath"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/gate"
 )
@@ -39,6 +41,12 @@ func (p *Project) Propose(ctx context.Context, o ProposeOptions) (*Proposal, err
 	}
 	if o.Commit == "" {
 		o.Commit = tip
+	}
+	if o.Channel == "" { // written out: a reviewer should not have to know the default
+		o.Channel = "stable"
+		if semver.Prerelease(o.Version) != "" {
+			o.Channel = "candidate"
+		}
 	}
 	file := path.Join("releases", o.Version+".yaml")
 	data := definition.MarshalRelease(definition.Release{Version: o.Version, Commit: o.Commit, Channel: o.Channel, Notes: o.Notes})

@@ -133,6 +133,9 @@ func (s *scan) build(m module, o Options, f *Found) (Build, bool) {
 		}
 	}
 	chosen := slices.DeleteFunc(slices.Clone(programs), func(p *pkg) bool { return !shipped(p.rel) })
+	if len(chosen) == 0 { // cmd/tool may be a helper beside others, but not when it is all there is
+		chosen = slices.DeleteFunc(slices.Clone(programs), func(p *pkg) bool { return !strings.HasPrefix(p.rel, "cmd/") })
+	}
 	if len(chosen) == 0 {
 		chosen = slices.DeleteFunc(programs, func(p *pkg) bool { return !plausible(p.rel) })
 	}
