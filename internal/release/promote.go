@@ -54,7 +54,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	}
 	to := store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
 	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(production), to.Prefix())}
-	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, names(e), out) }); err != nil {
+	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, e.Counted, out) }); err != nil {
 		return nil, err
 	}
 	if err := p.step("verify production", func() error { return p.checkPublished(ctx, c, out.Where, false) }); err != nil {
@@ -65,7 +65,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 }
 
 // copyStage copies artifacts, bundles and the sign-offs that count, then stage.json.
-func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayout, managers []string, out *Promoted) error {
+func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayout, signOffs []signoff.SignOff, out *Promoted) error {
 	var copied, present atomic.Int64
 	count := func(done store.Done, err error) error {
 		switch done {
@@ -86,8 +86,10 @@ func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayo
 			return p.copySmall(gctx, s.Bucket, s.File(artifact.Name+bundleSuffix), to.Bucket, to.File(artifact.Name+bundleSuffix), count)
 		})
 	}
-	for _, name := range managers {
-		group.Go(func() error { return p.copySmall(gctx, s.Bucket, s.SignOff(name), to.Bucket, to.SignOff(name), count) })
+	for _, given := range signOffs { // under its identity's name, whatever the file in the stage is called
+		group.Go(func() error {
+			return p.copySmall(gctx, s.Bucket, s.SignOffsPrefix()+given.Name+bundleSuffix, to.Bucket, to.SignOff(given.Identity), count)
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err

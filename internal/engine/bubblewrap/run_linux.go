@@ -150,7 +150,7 @@ func (r *run) supervise(ctx context.Context) error {
 	if err != nil {
 		r.box.kill()
 	}
-	_ = <-found
+	<-found //nolint:errcheck // it was read before, or there is none: only its end matters
 	return err
 }
 

@@ -212,7 +212,7 @@ func (r *run) supervise(ctx context.Context, cmd *exec.Cmd) error {
 	for {
 		var err error
 		select {
-		case _ = <-waited: // a command that fails is no error of the engine
+		case <-waited: //nolint:errcheck // a command that fails is no error of the engine
 			return nil
 		case <-timer.C:
 			err = engine.TimeExceeded(r.step, r.limits)
@@ -225,7 +225,7 @@ func (r *run) supervise(ctx context.Context, cmd *exec.Cmd) error {
 		}
 		if err != nil {
 			kill(cmd)
-			_ = <-waited
+			<-waited //nolint:errcheck // it was killed
 			return err
 		}
 	}
