@@ -150,3 +150,29 @@ func orText(s, other string) string {
 	}
 	return s
 }
+
+// signedOff gives the candidate, its stage, the sign-offs that count, and where it belongs in production; it
+// refuses when they are not enough. Promotion and release both begin with it.
+func (p *Project) signedOff(ctx context.Context, file string) (c *Candidate, s *staged, e signoff.Evaluation, to store.ReleaseLayout, err error) {
+	c, err = p.Candidate(ctx, file)
+	if err != nil {
+		return nil, nil, e, to, err
+	}
+	staging, production, err := p.buckets(c.Definition)
+	if err != nil {
+		return nil, nil, e, to, err
+	}
+	s, err = p.findStage(ctx, c, staging)
+	if err != nil {
+		return nil, nil, e, to, err
+	}
+	e, err = p.signOffs(ctx, c, s)
+	if err != nil {
+		return nil, nil, e, to, err
+	}
+	if err = enough(e, c.Path); err != nil {
+		return nil, nil, e, to, err
+	}
+	to = store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
+	return c, s, e, to, nil
+}

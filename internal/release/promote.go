@@ -30,30 +30,14 @@ type Promoted struct {
 // Promote is the gate: everything is verified, then copied to production by digest, then read back
 // and verified there. stage.json is copied last, so that what is not complete does not look so.
 func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
-	c, err := p.Candidate(ctx, file)
+	c, s, e, to, err := p.signedOff(ctx, file)
 	if err != nil {
-		return nil, err
-	}
-	staging, production, err := p.buckets(c.Definition)
-	if err != nil {
-		return nil, err
-	}
-	s, err := p.findStage(ctx, c, staging)
-	if err != nil {
-		return nil, err
-	}
-	e, err := p.signOffs(ctx, c, s)
-	if err != nil {
-		return nil, err
-	}
-	if err := enough(e, c.Path); err != nil {
 		return nil, err
 	}
 	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
 		return nil, err
 	}
-	to := store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
-	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(production), to.Prefix())}
+	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(to.Bucket), to.Prefix())}
 	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, e.Counted, out) }); err != nil {
 		return nil, err
 	}

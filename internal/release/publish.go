@@ -32,26 +32,10 @@ type Released struct {
 // is verified from the outside, then the tag, then the release statement, then the markers. Each part is
 // recognised when it is there already, so a crash anywhere is mended by running it again.
 func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
-	c, err := p.Candidate(ctx, file)
+	c, s, _, to, err := p.signedOff(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	staging, production, err := p.buckets(c.Definition)
-	if err != nil {
-		return nil, err
-	}
-	s, err := p.findStage(ctx, c, staging)
-	if err != nil {
-		return nil, err
-	}
-	e, err := p.signOffs(ctx, c, s)
-	if err != nil {
-		return nil, err
-	}
-	if err := enough(e, c.Path); err != nil {
-		return nil, err
-	}
-	to := store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
 	if err := checkPromoted(ctx, s, to, c.Path); err != nil {
 		return nil, err
 	}
@@ -59,7 +43,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: path.Join(fmt.Sprint(production), to.Prefix())}
+	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: path.Join(fmt.Sprint(to.Bucket), to.Prefix())}
 	steps := []struct {
 		name string
 		do   func() error
@@ -68,7 +52,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		{"tag " + out.Tag, func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		{"release statement", func() error { return p.statement(ctx, c, s, to, signer) }},
 		{"verify release", func() error { return p.checkPublished(ctx, c, out.Where, true) }},
-		{"markers", func() (err error) { out.Markers, err = moveMarkers(ctx, c, production); return err }},
+		{"markers", func() (err error) { out.Markers, err = moveMarkers(ctx, c, to.Bucket); return err }},
 	}
 	for _, step := range steps {
 		if err := p.step(step.name, step.do); err != nil {

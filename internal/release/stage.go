@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -310,5 +309,3 @@ func notReleasedOtherwise(ctx context.Context, s *staged, to store.ReleaseLayout
 	return &gate.Refusal{Code: "version-already-released", Where: to.StageFile(), What: "this version is in production already, with another content",
 		Expected: s.digestName(), Actual: stage.Digest(data), Fix: "release the next version; a published version is never replaced"}
 }
-
-var _ io.Reader = (*bytes.Reader)(nil)
