@@ -30,7 +30,7 @@ const (
 	maxDepth    = 32
 	maxSignOff  = 256 << 10 // bytes of one sign-off
 	maxSignOffs = 1000
-	bufferSize  = 1 << 20
+	bufferSize  = 256 << 10
 )
 
 // file is one file of a folder, as it was read.
