@@ -131,16 +131,16 @@ func (p *Project) trustAt(ctx context.Context, tip, branch string) (*trust.Trust
 // agree checks that definition and trust file speak of the same project and source, and that the trust file is in force.
 func (c *Candidate) agree(now time.Time) error {
 	if c.Trust.Project != c.Definition.Project {
-		return mismatch("project", c.Definition.Project, c.Trust.Project)
+		return mismatch("trust-project-mismatch", "project", c.Definition.Project, c.Trust.Project)
 	}
 	if c.Trust.Source != c.Definition.Source {
-		return mismatch("source", c.Definition.Source, c.Trust.Source)
+		return mismatch("trust-source-mismatch", "source", c.Definition.Source, c.Trust.Source)
 	}
 	return c.Trust.Check(now)
 }
 
-func mismatch(field, want, got string) error {
-	return &gate.Refusal{Code: "trust-" + field + "-mismatch", Class: gate.Usage, Where: TrustFile, What: "the trust file speaks of another " + field,
+func mismatch(code, field, want, got string) error {
+	return &gate.Refusal{Code: code, Class: gate.Usage, Where: TrustFile, What: "the trust file speaks of another " + field,
 		Expected: want + " (" + definition.FileName + ")", Actual: got, Fix: "make " + field + ": the same in both files, and have the change reviewed"}
 }
 

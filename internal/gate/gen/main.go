@@ -1,136 +1,115 @@
-// Gen writes docs/errors.md: every code with which Sello refuses, from the sources themselves.
+// Gen writes docs/errors.md: every code with which Sello refuses, what it means and what to do about it.
 //
-// A code stands in a gate.Refusal literal, or is an argument of a function of the same package that makes one;
-// the sentence that follows it is what it means.
+// The codes come from the sources: each gate.Refusal is followed back to the constants that its code can be, through
+// parameters, fields, variables and results of its package. A code that cannot be followed is an error, so
+// that none is missing. What it means and what to do are the refusal's own What and Fix where these are the same in every
+// run; for all others they stand in texts.go. A code without either is an error, and so is a text without a code.
 package main
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
 	"go/token"
-	"io/fs"
 	"log"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-var codeForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
-
 func main() {
+	log.SetFlags(0)
 	root := flag.String("root", ".", "root of the repository")
 	flag.Parse()
-	codes := map[string]entry{}
-	for _, dir := range []string{"internal", "verify"} {
-		if err := collect(*root, dir, codes); err != nil {
-			log.Fatal(err)
-		}
+	codes, err := collect(*root, "internal", "verify")
+	if err != nil {
+		log.Fatal(err)
 	}
-	var b strings.Builder
-	b.WriteString("# Codes of refusals\n\nGenerated from the sources by `make generate`. A code is never reused for another meaning. " +
-		"Each refusal prints what was expected, what was found, where, and a fix; exit codes are 2 (usage or definition), 3 (refused), 4 (waiting), 5 (not reproducible) and 1 (failed).\n\n| code | meaning | room |\n|---|---|---|\n")
-	for _, code := range slices.Sorted(maps.Keys(codes)) {
-		fmt.Fprintf(&b, "| <a id=\"%s\"></a>`%s` | %s | %s |\n", code, code, strings.ReplaceAll(cmp.Or(codes[code].what, "the message says what, by what was found"), "|", "\\|"), codes[code].room)
+	page, err := render(codes, texts)
+	if err != nil {
+		log.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(*root, "docs", "errors.md"), []byte(b.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(*root, "docs", "errors.md"), page, 0o644); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// entry is what is known about a code.
-type entry struct{ what, room string }
-
-func collect(root, dir string, codes map[string]entry) error {
-	return filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "test"+string(filepath.Separator)) {
-			return err
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(root, filepath.Dir(path))
-		if err != nil {
-			return err
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.CompositeLit:
-				fromLiteral(n, filepath.ToSlash(rel), codes)
-			case *ast.CallExpr:
-				fromCall(n, filepath.ToSlash(rel), codes)
-			}
-			return true
-		})
-		return nil
-	})
-}
-
-// fromLiteral reads Refusal{Code: "…", What: "…"}.
-func fromLiteral(lit *ast.CompositeLit, room string, codes map[string]entry) {
-	var code, what string
-	for _, e := range lit.Elts {
-		kv, ok := e.(*ast.KeyValueExpr)
-		if !ok {
-			continue
-		}
-		switch key, _ := kv.Key.(*ast.Ident); {
-		case key == nil:
-		case key.Name == "Code":
-			code = text(kv.Value)
-		case key.Name == "What":
-			what = text(kv.Value)
+// collect finds the codes in the packages below dirs.
+func collect(root string, dirs ...string) (map[string][]found, error) {
+	fset := token.NewFileSet()
+	pkgs, err := load(fset, root, dirs...)
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]*pkg{}
+	for _, p := range pkgs {
+		byName[p.name] = p
+	}
+	codes := map[string][]found{}
+	var errs []error
+	for _, room := range slices.Sorted(maps.Keys(pkgs)) {
+		f := &finder{pkg: pkgs[room], all: byName, fset: fset}
+		f.refusals()
+		errs = append(errs, f.errs...)
+		for _, place := range f.out {
+			codes[place.code] = append(codes[place.code], place)
 		}
 	}
-	if codeForm.MatchString(code) {
-		keep(codes, code, entry{what, room})
-	}
+	return codes, errors.Join(errs...)
 }
 
-// fromCall reads refuse("code", …, "what it means", …): a code and, among the arguments after it, a sentence.
-func fromCall(call *ast.CallExpr, room string, codes map[string]entry) {
-	for i := range call.Args {
-		code := text(call.Args[i])
-		if !codeForm.MatchString(code) {
-			continue
+// text is what a person reads of a code. A field that is "" is taken from the sources.
+type text struct{ means, do string }
+
+const head = `# Codes of refusals
+
+Generated from the sources by ` + "`make generate`" + `. A code never gets another meaning.
+
+A refusal prints more than stands here: what was expected, what was found, where, and a fix for this very case. The exit
+code is 2 (the command line or a file that people write is wrong), 3 (refused), 4 (waiting for sign-off), 5 (not
+reproducible) or 1 (failed).
+
+| code | what it means | what to do | room |
+|---|---|---|---|
+`
+
+// render writes the page, or says which codes have no text and which texts have no code.
+func render(codes map[string][]found, texts map[string]text) ([]byte, error) {
+	var b strings.Builder
+	var errs []error
+	b.WriteString(head)
+	for _, code := range slices.Sorted(maps.Keys(codes)) {
+		places := codes[code]
+		means := cmp.Or(texts[code].means, only(places, func(f found) string { return f.what }))
+		do := cmp.Or(texts[code].do, only(places, func(f found) string { return f.fix }))
+		if means == "" || do == "" {
+			errs = append(errs, fmt.Errorf("%s: say what %s means and what to do, in internal/gate/gen/texts.go (means %q, do %q)", places[0].pos, code, means, do))
 		}
-		for _, later := range call.Args[i+1:] {
-			if what := text(later); strings.Contains(what, " ") && !strings.ContainsAny(what[:1], "-/%") {
-				keep(codes, code, entry{what, room})
-				break
-			}
+		rooms := sentences(places, func(f found) string { return f.room })
+		fmt.Fprintf(&b, "| <a id=%q></a>`%s` | %s | %s | %s |\n", code, code, cell(means), cell(do), strings.Join(rooms, ", "))
+	}
+	for _, code := range slices.Sorted(maps.Keys(texts)) {
+		if codes[code] == nil {
+			errs = append(errs, fmt.Errorf("internal/gate/gen/texts.go: nothing refuses with %s", code))
 		}
 	}
+	return []byte(b.String()), errors.Join(errs...)
 }
 
-func keep(codes map[string]entry, code string, e entry) {
-	old, known := codes[code]
-	if !known || (old.what == "" && e.what != "") || (e.what != "" && cmp.Less(e.room+e.what, old.room+old.what)) {
-		codes[code] = e
-	}
-}
-
-// text gives the constant text of an expression: a literal, the literals of a sum, or a format with its verbs left out.
-func text(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		if s, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
-			return strings.TrimSpace(regexp.MustCompile(`%[.0-9]*[a-z]`).ReplaceAllString(s, "…"))
-		}
-	case *ast.BinaryExpr:
-		l, r := text(e.X), text(e.Y)
-		return strings.TrimSpace(cmp.Or(l, "…") + " " + cmp.Or(r, "…"))
-	case *ast.CallExpr:
-		if len(e.Args) > 0 {
-			return text(e.Args[0])
-		}
+// only gives the text that all places have in common, or "". Places that say nothing of their own do not count: they
+// wrap another error.
+func only(places []found, of func(found) string) string {
+	saying := slices.DeleteFunc(slices.Clone(places), func(f found) bool { return f.what == "" && f.fix == "" })
+	if all := sentences(saying, of); len(all) == 1 {
+		return all[0]
 	}
 	return ""
+}
+
+// cell makes text safe in a cell of a Markdown table.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ").Replace(s)
 }
