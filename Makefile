@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: demo test build bench lint generate check-generated fuzz vet-platforms vuln deps-report clean
+.PHONY: demo test test-large build bench lint generate check-generated fuzz vet-platforms vuln deps-report clean
 
 ## demo: release this repository itself, from init to a refused tampered file
 demo: bin/sello
@@ -13,6 +13,11 @@ demo: bin/sello
 test:
 	@scripts/deps test
 	@scripts/test
+
+## test-large: the tests that take minutes: a large published program, released and compared with go install
+test-large:
+	@scripts/deps test
+	@scripts/test-large
 
 ## build: the sello command in bin/
 build: bin/sello
