@@ -12,6 +12,8 @@ const (
 	DefaultStaging    = "./.sello/staging"
 	DefaultProduction = "./.sello/production"
 	DefaultValidFor   = "720h"
+	DefaultUser       = "65532:65532"
+	Scratch           = "scratch" // the base of an image that stands on none
 	defaultName       = "{{ .Project }}_{{ .Version }}_{{ .OS }}_{{ .Arch }}"
 )
 
@@ -45,6 +47,10 @@ func (d *Definition) WithDefaults() *Definition {
 	}
 	for i, a := range c.Archives {
 		c.Archives[i] = c.archiveWithDefaults(a)
+	}
+	c.Images = slices.Clone(d.Images)
+	for i, img := range c.Images {
+		c.Images[i] = c.imageWithDefaults(img)
 	}
 	return &c
 }

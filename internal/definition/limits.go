@@ -34,5 +34,13 @@ func (c checker) tooLarge(d *Definition) bool {
 		check(at+"builds", len(a.Builds), maxParts)
 		check(at+"files", len(a.Files), maxList)
 	}
+	check("images", len(d.Images), maxParts)
+	for i, img := range d.Images {
+		at := fmt.Sprintf("images[%d].", i)
+		for key, n := range map[string]int{"repositories": len(img.Repositories), "platforms": len(img.Platforms), "files": len(img.Files), "entrypoint": len(img.Entrypoint),
+			"command": len(img.Command), "env": len(img.Env), "labels": len(img.Labels), "annotations": len(img.Annotations), "tags": len(img.Tags)} {
+			check(at+key, n, maxList)
+		}
+	}
 	return large
 }

@@ -31,6 +31,7 @@ func Parse(path string, data []byte) (*Definition, error) {
 	c.buckets(&d)
 	c.builds(&d)
 	c.archives(d.WithDefaults())
+	c.images(d.WithDefaults())
 	c.policy(d.Policy)
 	c.tag(d.Tag)
 	if err := doc.Err(); err != nil {

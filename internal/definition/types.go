@@ -32,16 +32,18 @@ type Definition struct {
 	Repository string `yaml:"repository,omitempty" jsonschema:"pattern=^https://" example:"https://github.com/example/packages"`
 	// Branch is the branch that release files are read from, and that a released commit must be on. A trailing * matches any suffix: release-*. Default: main.
 	Branch string `yaml:"branch,omitempty"`
-	// Staging is the bucket that staged releases are written to: ./path below the root of the repository, or file:///absolute/path. Default: ./.sello/staging.
-	Staging string `yaml:"staging,omitempty" jsonschema:"pattern=^(\\./|file:///)"`
-	// Production is the bucket that releases are published in: ./path below the root of the repository, or file:///absolute/path. Default: ./.sello/production.
-	Production string `yaml:"production,omitempty" jsonschema:"pattern=^(\\./|file:///)"`
+	// Staging is the bucket that staged releases are written to: ./path below the root of the repository, file:///absolute/path, or the URL of an object store as gocloud.dev/blob takes it: s3://bucket?region=eu-west-1, gs://bucket, azblob://container. Credentials come from the environment. Default: ./.sello/staging.
+	Staging string `yaml:"staging,omitempty" jsonschema:"pattern=^(\\./|file:///|s3://|gs://|azblob://)"`
+	// Production is the bucket that releases are published in, written like staging. Default: ./.sello/production.
+	Production string `yaml:"production,omitempty" jsonschema:"pattern=^(\\./|file:///|s3://|gs://|azblob://)"`
 	// Builds say what is compiled.
 	Builds []Build `yaml:"builds" jsonschema:"minItems=1"`
 	// Archives say how files are packed. Default: one archive a platform with the binaries of all builds.
 	Archives []Archive `yaml:"archives,omitempty" jsonschema:"minItems=1"`
 	// SourceArchive says whether the source is shipped as a tar.gz. Default: true.
 	SourceArchive *bool `yaml:"source-archive,omitempty"`
+	// Images say which container images are made. Default: none.
+	Images []Image `yaml:"images,omitempty" jsonschema:"minItems=1"`
 	// Policy says what must hold before a release.
 	Policy Policy `yaml:"policy,omitempty"`
 	// Tag says how the release's tag is made.
@@ -88,6 +90,50 @@ type Archive struct {
 	Format string `yaml:"format,omitempty" jsonschema:"enum=tar.gz,enum=zip"`
 	// Windows is the format for windows. Default: zip.
 	Windows string `yaml:"windows,omitempty" jsonschema:"enum=tar.gz,enum=zip"`
+}
+
+// Image is a container image for several platforms: the programs of one build on a base, made without a daemon and pushed by digest.
+type Image struct {
+	// Name of the image; unique: a word such as age, or the repository that it is published in, such as registry.example/team/age.
+	Name string `yaml:"name" jsonschema:"pattern=^[a-z0-9][a-z0-9._:/-]*$,maxLength=255" example:"registry.example/team/age"`
+	// Repositories that the image is published in: registry/path, without tag and digest. Default: the name, when it is a repository.
+	Repositories []string `yaml:"repositories,omitempty" jsonschema:"minItems=1,uniqueItems=true" example:"[registry.example/team/age, mirror.example/age]"`
+	// Staging is the repository that a staged image is pushed to, by digest and without a tag, to be tried before it is released. Default: none; the image is in the stage's images/ folder, an OCI layout.
+	Staging string `yaml:"staging,omitempty" example:"registry.example/staging/age"`
+	// Build is the name of the build whose programs go into /usr/bin. Default: the only build.
+	Build string `yaml:"build,omitempty" example:"age"`
+	// Base is the image that this one stands on: registry/path@sha256:… of an index or a manifest (sello pin writes the digest), or scratch for programs that need nothing. Default: scratch.
+	Base string `yaml:"base,omitempty" example:"registry.example/static@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	// Platforms of the image. Default: the build's platforms for linux.
+	Platforms []string `yaml:"platforms,omitempty" jsonschema:"minItems=1,uniqueItems=true"`
+	// Files of the source that go in. Default: none.
+	Files []ImageFile `yaml:"files,omitempty"`
+	// Entrypoint is the command that the image runs. Default: the build's program, or the one called like the last part of the image's name when there are several.
+	Entrypoint []string `yaml:"entrypoint,omitempty" jsonschema:"minItems=1" example:"[/usr/bin/age]"`
+	// Command are the entrypoint's default arguments. Default: none.
+	Command []string `yaml:"command,omitempty" example:"[--help]"`
+	// User that it runs as: a number, or two with a colon for user and group. Default: 65532:65532, which is nobody in particular.
+	User string `yaml:"user,omitempty" jsonschema:"pattern=^[0-9]{1\\,10}(:[0-9]{1\\,10})?$" example:"65532:65532"`
+	// WorkingDir is the folder that it starts in. Default: the base's, else /.
+	WorkingDir string `yaml:"working-dir,omitempty" jsonschema:"pattern=^/"`
+	// Env are environment variables. Templates allowed in values. Default: the base's; PATH is set in any case.
+	Env map[string]string `yaml:"env,omitempty"`
+	// Labels of the image's configuration. Templates allowed in values.
+	Labels map[string]string `yaml:"labels,omitempty"`
+	// Annotations of the index and of each manifest, besides those that say source, revision, version, time and base. Templates allowed in values.
+	Annotations map[string]string `yaml:"annotations,omitempty" example:"{org.opencontainers.image.licenses: Apache-2.0}"`
+	// Tags that name the release and never move. Templates allowed. Default: ["{{ .Version }}"].
+	Tags []string `yaml:"tags,omitempty" jsonschema:"minItems=1,uniqueItems=true"`
+	// Markers says whether the tags latest, vX and vX.Y move as well, last of all and never backwards; only for the channel stable. Default: false.
+	Markers bool `yaml:"markers,omitempty"`
+}
+
+// ImageFile puts files of the source into an image.
+type ImageFile struct {
+	// From is a path or glob pattern (* does not match a slash), relative to the root of the source; a folder stands for all files in it.
+	From string `yaml:"from" example:"LICENSE"`
+	// To is the absolute path in the image; a folder when it ends in a slash.
+	To string `yaml:"to" jsonschema:"pattern=^/" example:"/licenses/"`
 }
 
 // Policy says what must hold before a release. trust.yaml's thresholds hold in any case; policy can only ask for more.

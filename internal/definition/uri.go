@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -91,12 +92,28 @@ func CheckGitURL(s string) error {
 // fileBucket starts the URL of a folder that serves as a bucket.
 const fileBucket = "file://"
 
-// checkBucket refuses what is not ./path or file:///path.
+// objectStore is the URL of a bucket of an object store, with options as gocloud.dev/blob has them.
+var objectStore = regexp.MustCompile(`^(s3|gs|azblob)://([A-Za-z0-9][A-Za-z0-9._-]{1,220})(\?[A-Za-z0-9._~%&=:/+-]*)?$`)
+
+// secretKey finds options of a bucket that would be credentials.
+var secretKey = regexp.MustCompile(`(?i)(secret|password|token|access_?key|credential|sig)[^=&]*=`)
+
+// checkBucket refuses what is not ./path, file:///path or the URL of an object store.
 func checkBucket(s string) *gate.Refusal {
 	r := &gate.Refusal{Code: "definition-bucket", What: "this is not the URL of a bucket",
-		Expected: "./path below the root of the repository, or file:///absolute/path", Actual: fmt.Sprintf("%q", s)}
-	if scheme, _, ok := strings.Cut(s, "://"); ok && scheme != "file" {
-		r.Code, r.What = "definition-bucket-scheme", "only file buckets exist so far"
+		Expected: "./path below the root of the repository, file:///absolute/path, s3://bucket?region=…, gs://bucket or azblob://container", Actual: fmt.Sprintf("%q", s)}
+	if scheme, rest, ok := strings.Cut(s, "://"); ok && scheme != "file" {
+		switch {
+		case strings.Contains(rest, "@") || secretKey.MatchString(rest):
+			r.What, r.Actual, r.Fix = "the URL of a bucket holds credentials", "a URL with a user, a password or a key", "remove them, and change them if they were real; credentials come from the environment"
+			return r
+		case objectStore.MatchString(s):
+			return nil
+		case !slices.Contains([]string{"s3", "gs", "azblob"}, scheme):
+			r.Code, r.What = "definition-bucket-scheme", "this kind of bucket is not supported"
+		default:
+			r.Fix = "write the bucket's name and options, and no path: s3://bucket?region=eu-west-1&prefix=folder/"
+		}
 		return r
 	}
 	p, absolute := strings.CutPrefix(s, fileBucket)
@@ -119,7 +136,21 @@ func checkBucket(s string) *gate.Refusal {
 
 // overlap reports whether one bucket is the other, or lies in it.
 func overlap(a, b string) bool {
+	a, b = bucketPath(a), bucketPath(b)
 	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// bucketPath gives a bucket's place without its options; a prefix in an object store is a folder of it.
+func bucketPath(s string) string {
+	place, query, found := strings.Cut(s, "?")
+	if !found {
+		return s
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return place
+	}
+	return strings.TrimSuffix(place+"/"+strings.Trim(values.Get("prefix"), "/"), "/")
 }
 
 var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$`)

@@ -30,8 +30,9 @@ type Stage struct {
 	Channel    string     `json:"channel"`
 	Source     Source     `json:"source"`
 	Definition Definition `json:"definition"`
-	Artifacts  []Artifact `json:"artifacts"` // sorted by name
-	Evidence   []string   `json:"evidence"`  // expected evidence for each artifact: "provenance", "sbom"
+	Artifacts  []Artifact `json:"artifacts"`        // sorted by name
+	Images     []Image    `json:"images,omitempty"` // sorted by name
+	Evidence   []string   `json:"evidence"`         // expected evidence for each artifact: "provenance", "sbom"
 }
 
 // Source is where the release was built from. Exactly one of Commit (git) and
@@ -49,6 +50,20 @@ type Definition struct {
 	Path   string `json:"path"`             // sello.yaml
 	Commit string `json:"commit,omitempty"` // where it was read from, if not the source's commit
 	SHA256 string `json:"sha256"`
+}
+
+// Image is one container image that the release ships. Its blobs are below ImagesFolder in
+// the stage; SBOMs and provenance refer to it there, and in every repository.
+type Image struct {
+	Name         string            `json:"name"`              // as in the definition; its last part is a word of its own in the release
+	Index        string            `json:"index"`             // sha256:… of the OCI image index
+	Size         int64             `json:"size"`              // of the index, in bytes
+	Platforms    map[string]string `json:"platforms"`         // platform: sha256:… of its manifest
+	SBOMs        map[string]string `json:"sboms"`             // platform: sha256:… of the SPDX document as it stands in its attestation; "" is the index's
+	Repositories []string          `json:"repositories"`      // where it is published, sorted
+	Tags         []string          `json:"tags"`              // that name it there and never move, sorted
+	Markers      []string          `json:"markers,omitempty"` // tags that move to it when they do not go backwards, most specific first
+	Build        string            `json:"build"`             // name of the build in the definition
 }
 
 // Kinds of artifacts.

@@ -46,7 +46,10 @@ func (s Stage) Validate() error {
 			return err
 		}
 	}
-	return validateNames(s.Artifacts)
+	if err := validateNames(s.Artifacts); err != nil {
+		return err
+	}
+	return validateImages(s.Images)
 }
 
 func (s Stage) validateHead() error {
