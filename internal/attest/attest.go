@@ -20,6 +20,12 @@ const (
 	ReleaseType    = "https://in-toto.io/attestation/release/v0.2"
 	// GoBuildType is documented in docs/buildtypes/go/v1.md.
 	GoBuildType = "https://github.com/sello-release/sello/buildtypes/go/v1"
+	// ImageBuildType is documented in docs/buildtypes/image/v1.md.
+	ImageBuildType = "https://github.com/sello-release/sello/buildtypes/image/v1"
+	// SPDXType is the predicate type of an SPDX document of version 2.3.
+	SPDXType = "https://spdx.dev/Document/v2.3"
+	// ImageSignatureType is the predicate type of a statement that signs an image and says nothing more: what `cosign verify` looks for.
+	ImageSignatureType = "https://sigstore.dev/cosign/sign/v1"
 )
 
 // Statement is an in-toto Statement v1 with a predicate of type P.

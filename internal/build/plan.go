@@ -24,6 +24,7 @@ type Plan struct {
 	Time       time.Time              // the commit's time: the build's time
 	Compiles   []Compile              // sorted by build, then platform
 	Archives   []Archive              // sorted by name
+	Images     []Image                // sorted by name
 	Source     string                 // name of the source archive, or ""
 }
 
@@ -65,6 +66,11 @@ func New(def *definition.Definition, version, commit string, at time.Time) (*Pla
 	}
 	for _, a := range def.Archives {
 		if err := p.addArchives(a); err != nil {
+			return nil, err
+		}
+	}
+	for _, i := range def.Images {
+		if err := p.addImage(i); err != nil {
 			return nil, err
 		}
 	}
@@ -153,10 +159,10 @@ func (p *Plan) CompilesOf(build string) []Compile {
 	return out
 }
 
-// Only narrows the plan to some platforms and no source archive, for a quick local try.
+// Only narrows the plan to some platforms, without source archive and images, for a quick local try.
 func (p *Plan) Only(platforms ...definition.Platform) *Plan {
 	q := *p
-	q.Source = ""
+	q.Source, q.Images = "", nil
 	q.Compiles = slices.DeleteFunc(slices.Clone(p.Compiles), func(c Compile) bool { return !slices.Contains(platforms, c.Platform) })
 	q.Archives = slices.DeleteFunc(slices.Clone(p.Archives), func(a Archive) bool { return !slices.Contains(platforms, a.Platform) })
 	return &q
