@@ -85,7 +85,7 @@ func (a *assembly) fetchBuild(ctx context.Context, name string, r *flow.Run) (st
 	}
 	err = r.Part("modules", func(*flow.Run) (err error) {
 		have.modules, err = a.fetch.Modules(ctx, gomod.ModulesRequest{
-			Toolchain: have.toolchain, Source: a.path("src"), Dir: g.Dir, Targets: targets, Work: work, Published: a.origin.published,
+			Toolchain: have.toolchain, Source: a.path("src"), Dir: g.Dir, NoWorkspace: g.Env["GOWORK"] == "off", Targets: targets, Work: work, Published: a.origin.published,
 		})
 		return err
 	})

@@ -93,6 +93,9 @@ func TestWorkspace(t *testing.T) {
 			t.Errorf("%s: materials:\n%s", dir, diff)
 		}
 	}
+	// The definition may ask for the module alone: then its own go.mod and go.sum count.
+	alone := func(r *gomod.ModulesRequest) { r.Dir, r.NoWorkspace = "tool", true }
+	w.refused(w.request(source, alone), "module-not-in-gosum")
 	root := w.modules(w.request(source, func(r *gomod.ModulesRequest) { r.Targets[0].Packages = []string{"./tool/..."} }))
 	if root.GoWork != "go.work" || len(root.Programs["linux/amd64"]) != 1 {
 		t.Errorf("from the root of the workspace: %+v", root)

@@ -22,6 +22,8 @@ type ModulesRequest struct {
 	// module in it, slash-separated. The tree is not written to.
 	Source string
 	Dir    string
+	// NoWorkspace passes over go.work, as GOWORK=off does.
+	NoWorkspace bool
 	// Published is the module that is the source, in the place of Source and Dir. Patterns are then relative to it.
 	Published *material.ModuleSource
 	Targets   []material.Target
@@ -79,7 +81,7 @@ func (f *Fetcher) modules(ctx context.Context, req ModulesRequest) (m material.M
 	if req.Published != nil {
 		return s.published(ctx, req)
 	}
-	p, err := readPlan(req.Source, req.Dir)
+	p, err := readPlan(req.Source, req.Dir, !req.NoWorkspace)
 	if err != nil {
 		return m, err
 	}

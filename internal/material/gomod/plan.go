@@ -36,8 +36,9 @@ type plan struct {
 }
 
 // readPlan finds the module and the workspace that apply to dir. Nothing outside
-// the source is looked at: a go.mod or go.work further up is not the project's.
-func readPlan(source, dir string) (plan, error) {
+// the source is looked at: a go.mod or go.work further up is not the project's. Without
+// workspaces, go.work is passed over as by GOWORK=off.
+func readPlan(source, dir string, workspaces bool) (plan, error) {
 	p := plan{source: source, dir: path.Clean(filepath.ToSlash(dir)), work: "off", sums: goSum{}}
 	if !filepath.IsLocal(filepath.FromSlash(p.dir)) {
 		return p, &gate.Refusal{Code: "module-missing", Class: gate.Usage, What: "the folder of the module is not in the source", Where: dir, Fix: "set builds[].go.dir to a folder of the source"}
@@ -49,7 +50,7 @@ func readPlan(source, dir string) (plan, error) {
 	defer root.Close()
 	moduleFile := nearest(root, p.dir, "go.mod")
 	var work *modfile.WorkFile
-	if name := nearest(root, p.dir, "go.work"); name != "" {
+	if name := nearest(root, p.dir, "go.work"); name != "" && workspaces {
 		if work, err = p.readWork(root, name, moduleFile); err != nil {
 			return p, err
 		}
