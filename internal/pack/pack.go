@@ -99,6 +99,26 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) error {
 	return nil
 }
 
+// WriteTar writes the entries as a tar.gz holds them, uncompressed, for formats
+// that need the digest of both. Options.Format is unused.
+func WriteTar(ctx context.Context, w io.Writer, entries []Entry, o Options) error {
+	if o.Time.IsZero() {
+		return errors.New("write tar archive: no time given")
+	}
+	nodes, err := plan(entries, o.Prefix)
+	if err != nil {
+		return err
+	}
+	if err := writeTar(ctx, w, nodes, o); err != nil {
+		return fmt.Errorf("write tar archive: %w", err)
+	}
+	return nil
+}
+
+// NewGzip compresses what is written to it into one gzip member, on all cores, with the
+// bytes that Write gives a tar.gz. Close ends the member and does not close w.
+func NewGzip(w io.Writer) (io.WriteCloser, error) { return newGzipper(w) }
+
 func unknownFormat(format string) error {
 	return &gate.Refusal{Code: CodeFormat, Class: gate.Usage, What: "unknown archive format",
 		Expected: TarGz + " or " + Zip, Actual: fmt.Sprintf("%q", format), Fix: "set format to " + TarGz + " or " + Zip}

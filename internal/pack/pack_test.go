@@ -363,3 +363,27 @@ func TestTapSeesEveryFilesBytes(t *testing.T) {
 		}
 	})
 }
+
+func TestWriteTarAndGzipMakeTheTarGz(t *testing.T) {
+	t.Parallel()
+	content := prose(4, 3<<20)
+	entries := []pack.Entry{{Name: "bin/x", Executable: true, Size: int64(len(content)), Open: opens([]byte(content))}, {Name: "l", Link: "bin/x"}}
+	whole := write(t, entries, pack.Options{Format: pack.TarGz})
+	var parts bytes.Buffer
+	z, err := pack.NewGzip(&parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pack.WriteTar(context.Background(), z, entries, pack.Options{Time: when}); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(whole, parts.Bytes()) {
+		t.Error("other bytes than those of the tar.gz")
+	}
+	if err := pack.WriteTar(context.Background(), &parts, entries, pack.Options{}); err == nil {
+		t.Error("wrote without a time")
+	}
+}

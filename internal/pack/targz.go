@@ -18,7 +18,14 @@ func writeTarGz(ctx context.Context, w io.Writer, nodes []node, o Options) error
 	if err != nil {
 		return err
 	}
-	tw := tar.NewWriter(z)
+	if err := writeTar(ctx, z, nodes, o); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+func writeTar(ctx context.Context, w io.Writer, nodes []node, o Options) error {
+	tw := tar.NewWriter(w)
 	modified := clampTime(o.Time, firstTar, lastTar)
 	buf := make([]byte, copyBuffer)
 	for _, n := range nodes {
@@ -40,8 +47,5 @@ func writeTarGz(ctx context.Context, w io.Writer, nodes []node, o Options) error
 			}
 		}
 	}
-	if err := tw.Close(); err != nil {
-		return err
-	}
-	return z.Close()
+	return tw.Close()
 }
