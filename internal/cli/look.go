@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,17 +20,22 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE|FOLDER|URL",
 		Short: "Verify an artifact, a release folder or a URL, offline",
-		Long: `Verify checks what was downloaded against the project's trust file and nothing else: signature,
-subject, builder, level, source, the managers' sign-offs, and for a folder that nothing is missing or extra. Each check
-is printed with what was expected and what was found. A refusal has exit code 3.
+		Long: `Verify checks what was downloaded against the project's trust file and nothing
+else: signature, subject, builder, level, source, the managers' sign-offs, and
+for a folder that nothing is missing or extra. Each check is printed with what
+was expected and what was found. A refusal has exit code 3.
 
-Nothing is downloaded unless a URL is given.`,
-		Example: "  sello verify age_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json",
-		Args:    exactArgs(1, "FILE|FOLDER|URL"),
+Nothing is downloaded unless a URL is given. Take the trust file from a place
+that you trust: the verdict is worth as much as that.`,
+		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json",
+		Args:    takes(1, 1, "FILE|FOLDER|URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := readTrust(trustFile)
+			data, err := a.readTrust(trustFile)
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) && !strings.Contains(args[0], "://") {
+				return usage("there is no "+args[0], "give the path of a file or folder, or a URL")
 			}
 			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now()})
 			if err != nil {
@@ -46,9 +53,9 @@ Nothing is downloaded unless a URL is given.`,
 }
 
 // readTrust reads the trust file that the user names: verifying is only as good as where that came from.
-func readTrust(path string) ([]byte, error) {
+func (a *app) readTrust(path string) ([]byte, error) {
 	if path == "" {
-		path = release.TrustFile
+		path = filepath.Join(a.dir, release.TrustFile)
 		if _, err := os.Stat(path); err != nil {
 			return nil, usage("there is no trust file to verify with", "sello verify FILE --trust trust.yaml   # the project's, from its repository")
 		}
@@ -90,8 +97,11 @@ func (a *app) showReport(r *verify.Report) {
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Show where each release stands: proposed, staged, signed off, promoted, released",
-		Args:  exactArgs(0, "no arguments"),
+		Short: "Show how far each release is, and what comes next",
+		Long: `Status reads the release files on the release branch and says of each whether it
+is proposed, staged, signed off, promoted or released, and the next command.`,
+		Example: "  sello status\n  sello status --output json",
+		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -108,7 +118,7 @@ func (a *app) statusCommand() *cobra.Command {
 					return
 				}
 				for _, s := range all {
-					a.printf("%-16s %-10s %s\n", s.Version, s.State, s.Detail)
+					a.printf("%-16s %-10s %s\n", s.Version, s.State, shown(s.Detail))
 					if s.Next != "" {
 						a.printf("%-16s %-10s next: %s\n", "", "", s.Next)
 					}
@@ -122,7 +132,10 @@ func (a *app) historyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "history",
 		Short: "Show what was done here, when, by whom, with which digests",
-		Args:  exactArgs(0, "no arguments"),
+		Long: `History prints the journal of this checkout: each verb that changed something. It
+is a help for people and proves nothing; what is signed does.`,
+		Example: "  sello history",
+		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -143,9 +156,10 @@ func (a *app) historyCommand() *cobra.Command {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  exactArgs(0, "no arguments"),
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  sello version",
+		Args:    takes(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			return a.result(map[string]string{"version": a.build.Version, "commit": a.build.Commit}, func() {
 				a.printf("sello %s\n", strings.TrimSpace(a.build.Version+" "+a.build.Commit))
@@ -157,7 +171,7 @@ func (a *app) versionCommand() *cobra.Command {
 // shown gives a path as a user would type it from here.
 func shown(path string) string {
 	wd, err := os.Getwd()
-	if err != nil {
+	if err != nil || !filepath.IsAbs(path) {
 		return path
 	}
 	if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {

@@ -5,17 +5,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/release"
 )
 
 func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan [RELEASE-FILE]",
-		Short: "Print the exact graph: steps, platforms, materials known so far, destinations",
-		Long: `Plan shows what stage would do, with every default filled in. With a release file it reads it as
-stage does, from the release branch, and refuses what stage would refuse. Without one it shows the plan for the definition in
-the working tree.`,
-		Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.releaseFiles,
+		Short: "Show what stage would do: steps, materials, artifacts, destinations",
+		Long: `Plan shows what stage would do, with every default filled in, and changes
+nothing. With a release file it reads that as stage does, from the release
+branch, and refuses what stage would refuse. Without one it shows the plan for
+the definition in the working tree.`,
+		Example: "  sello plan\n  sello plan releases/v1.4.2.yaml",
+		Args:    takes(0, 1, "[RELEASE-FILE]"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -61,12 +64,18 @@ func (a *app) buildCommand() *cobra.Command {
 	var target string
 	cmd := &cobra.Command{
 		Use:   "build",
-		Short: "Build here quickly, from a dirty tree too; marked as a snapshot, cannot be staged",
-		Long: `Build compiles and packs what is in the working tree, in the same sandbox as a release, for this
-machine's platform or the one given. The result is marked as a snapshot and has no provenance.`,
-		Example: "  sello build --target linux/arm64",
-		Args:    exactArgs(0, "no arguments"),
+		Short: "Build the working tree here, to try it; a snapshot, never released",
+		Long: `Build compiles and packs what is in the working tree, committed or not, in the
+same sandbox as a release, for this machine's platform or the one given. The
+result is marked as a snapshot, has no provenance, and cannot be staged.`,
+		Example: "  sello build\n  sello build --target linux/arm64",
+		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if target != "" && target != "all" {
+				if _, err := definition.ParsePlatform(target); err != nil {
+					return err
+				}
+			}
 			p, done, err := a.work(cmd.Context(), cmd, args)
 			if err != nil {
 				return err

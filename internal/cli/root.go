@@ -16,7 +16,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -55,6 +54,7 @@ type app struct {
 	engine   string      // bubblewrap | host
 	renderer ui.Renderer // of the verb that runs, if it shows progress
 	resume   string      // the command line that goes on after a failure
+	answered bool        // a result was printed as JSON: standard output is one document
 }
 
 // Main runs the command line and gives the exit code.
@@ -68,18 +68,20 @@ func Main(args []string, streams Streams, build Build) int {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	err := root.ExecuteContext(ctx)
-	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
-		err = usage(err.Error(), "sello --help")
-	}
 	if err == nil {
 		return exitDone
 	}
+	code := exitCode(err)
 	if ctx.Err() != nil {
+		code = exitInterrupted
 		fmt.Fprintln(streams.Err, "interrupted: nothing half-written is visible; run the same command again to go on")
-		return exitInterrupted
+	} else {
+		a.report(err)
 	}
-	a.report(err)
-	return exitCode(err)
+	if !a.answered && (a.output == "json" || asksForJSON(args)) {
+		a.reportJSON(err, code)
+	}
+	return code
 }
 
 // Root gives the command tree, for the generated reference, man pages and completion.
@@ -96,21 +98,38 @@ func (a *app) root() *cobra.Command {
 what went into it, holds it in staging until enough release managers signed off,
 publishes it in an order that a crash cannot spoil, and lets anyone verify it.
 
-From two reviewed files: sello.yaml says how to build, releases/<version>.yaml
-says what to release. Start with: sello init`,
+From two reviewed files: sello.yaml says how to build, releases/VERSION.yaml
+says what to release. Start with: sello init
+
+With --output json, standard output is one JSON document: the result, or
+{"exit", "errors": [{"code", "what", "where", "expected", "actual", "fix"}]}.
+
+Exit codes:
+  0    done
+  1    failed: a build, a disk, a network; the same command goes on
+  2    the command line, or a file that people write, is wrong
+  3    refused by a gate or by verification
+  4    waiting: sign-offs are missing, or an earlier verb has to run first
+  5    not reproducible: a rebuild gave other bytes
+  130  interrupted; the same command goes on where it stopped`,
+		Example: `  sello init
+  sello propose v1.4.2
+  sello stage releases/v1.4.2.yaml
+  sello sign-off releases/v1.4.2.yaml
+  sello promote releases/v1.4.2.yaml
+  sello release releases/v1.4.2.yaml`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          oneOfCommands,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f := root.PersistentFlags()
 	f.StringVarP(&a.dir, "directory", "C", ".", "work on the checkout in this folder")
 	f.StringVar(&a.output, "output", "text", "result as text or json")
 	f.StringVar(&a.progress, "progress", "auto", "progress as auto, tty, plain or json")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(err.Error(), cmd.CommandPath()+" --help")
-	})
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFlags() }
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpCommand())
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
 	root.AddGroup(&cobra.Group{ID: "setup", Title: "Set up:"}, &cobra.Group{ID: "release", Title: "Release:"}, &cobra.Group{ID: "look", Title: "Look and verify:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -123,22 +142,6 @@ says what to release. Start with: sello init`,
 	add("look", a.verifyCommand(), a.statusCommand(), a.historyCommand(), a.versionCommand())
 	root.AddCommand(a.manCommand())
 	return root
-}
-
-func (a *app) checkFlags() error {
-	if a.output != "text" && a.output != "json" {
-		return usage(fmt.Sprintf("--output %s: expected text or json", a.output), "")
-	}
-	switch a.progress {
-	case "auto", "tty", "plain", "json":
-		return nil
-	}
-	return usage(fmt.Sprintf("--progress %s: expected auto, tty, plain or json", a.progress), "")
-}
-
-// usage is an error in the command line.
-func usage(what, fix string) error {
-	return &gate.Refusal{Code: "usage", Class: gate.Usage, What: what, Fix: fix}
 }
 
 // filled takes what the linker did not set from the build info.
@@ -179,11 +182,6 @@ func exitCode(err error) int {
 	default:
 		return exitRefused
 	}
-}
-
-// report prints an error the way a person can use it.
-func (a *app) report(err error) {
-	ui.Refusal(a.streams.Err, err, ui.RefusalOptions{Resume: a.resume})
 }
 
 // cacheDir is where materials are kept between releases.

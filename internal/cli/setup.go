@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -18,9 +17,10 @@ func (a *app) initCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write sello.yaml, trust.yaml and a key pair; never overwrite",
-		Long: `Init finds the programs of this repository and writes what a first release needs. Files and
-keys that exist are left as they are.`,
-		Args: exactArgs(0, "no arguments"),
+		Long: `Init finds the programs of this repository and writes what a first release
+needs. Files and keys that exist are left as they are.`,
+		Example: "  sello init\n  sello init --name alice --source https://example.org/hello",
+		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -54,7 +54,10 @@ func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what is missing on this machine, each with the fix",
-		Args:  exactArgs(0, "no arguments"),
+		Long: `Doctor looks for git, Go, the sandbox, room on the disk and the repository, and
+says what is missing. It changes nothing. Exit code 1 when something is missing.`,
+		Example: "  sello doctor",
+		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cache, err := cacheDir()
 			if err != nil {
@@ -90,7 +93,9 @@ func (a *app) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "Check sello.yaml, trust.yaml and release files strictly",
-		Long:  "Check reads the files in the working tree as strictly as a release does. Every error has file, line and column. Exit code 2 on an error.",
+		Long: `Check reads the files in the working tree as strictly as a release does. Every
+error has file, line and column. Exit code 2 on an error.`,
+		Example: "  sello check\n  sello check releases/v1.4.2.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -111,7 +116,8 @@ func (a *app) checkCommand() *cobra.Command {
 
 func (a *app) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Short: "Make, list and show keys, and add them to trust.yaml",
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, Args: exactArgs(0, "a subcommand")}
+		Example: "  sello key list\n  sello key new second-manager --role manager --threshold 2",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, Args: oneOfCommands}
 	cmd.AddCommand(a.keyNewCommand(), a.keyTrustCommand(), a.keyListCommand(), a.keyShowCommand())
 	return cmd
 }
@@ -120,10 +126,13 @@ func (a *app) keyNewCommand() *cobra.Command {
 	var o release.TrustKeyOptions
 	var encrypt bool
 	cmd := &cobra.Command{
-		Use:     "new NAME",
-		Short:   "Make a key pair; with --role also add it to trust.yaml",
+		Use:   "new NAME",
+		Short: "Make a key pair; with --role also add it to trust.yaml",
+		Long: `New makes a key pair below the user's configuration folder, and never overwrites
+one. With --role it also adds the public key to trust.yaml: have that change
+reviewed and merged before the key counts.`,
 		Example: "  sello key new second-manager --role manager --threshold 2",
-		Args:    exactArgs(1, "NAME"),
+		Args:    takes(1, 1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -145,10 +154,13 @@ func (a *app) keyNewCommand() *cobra.Command {
 func (a *app) keyTrustCommand() *cobra.Command {
 	var o release.TrustKeyOptions
 	cmd := &cobra.Command{
-		Use:     "trust NAME [PUBLIC-KEY-FILE]",
-		Short:   "Add a public key to trust.yaml with a role; the change is to be reviewed",
+		Use:   "trust NAME [PUBLIC-KEY-FILE]",
+		Short: "Add a public key to trust.yaml with a role; the change is to be reviewed",
+		Long: `Trust adds somebody's public key, which they made with sello key new on their
+own machine, to trust.yaml. Without a file it adds the key of that name on this
+machine. Have the change reviewed and merged before the key counts.`,
 		Example: "  sello key trust second-manager second-manager.pub --role manager --threshold 2",
-		Args:    cobra.RangeArgs(1, 2),
+		Args:    takes(1, 2, "NAME [PUBLIC-KEY-FILE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -190,7 +202,7 @@ func (a *app) showKey(k *release.KeyInfo) {
 
 func (a *app) keyListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the keys of this project on this machine", Args: exactArgs(0, "no arguments"),
+		Use: "list", Short: "List the keys of this project on this machine", Example: "  sello key list", Args: takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -211,7 +223,8 @@ func (a *app) keyListCommand() *cobra.Command {
 
 func (a *app) keyShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show NAME", Short: "Print a public key as PEM, as cosign and openssl read it", Args: exactArgs(1, "NAME"),
+		Use: "show NAME", Short: "Print a public key as PEM, as cosign and openssl read it", Args: takes(1, 1, "NAME"),
+		Example: "  sello key show maintainer > maintainer.pub",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -221,15 +234,15 @@ func (a *app) keyShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.printf("%s", pem)
-			return nil
+			return a.result(map[string]string{"identity": args[0], "publicKey": string(pem)}, func() { a.printf("%s", pem) })
 		},
 	}
 }
 
 func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema [sello|release|trust]", Short: "Print the JSON schema of a file", Args: cobra.MaximumNArgs(1),
+		Use: "schema [sello|release|trust]", Short: "Print the JSON schema of a file", Args: takes(0, 1, "[sello|release|trust]"),
+		Example:   "  sello schema sello > sello.schema.json",
 		ValidArgs: []string{"sello", "release", "trust"},
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := "sello"
@@ -238,7 +251,7 @@ func (a *app) schemaCommand() *cobra.Command {
 			}
 			data, ok := definition.Schema(name)
 			if !ok {
-				return usage(fmt.Sprintf("there is no schema called %q", name), "sello schema sello, release or trust")
+				return unknown("schema", name, []string{"sello", "release", "trust"}, "sello schema sello, or release, or trust")
 			}
 			a.printf("%s", data)
 			return nil
@@ -248,7 +261,7 @@ func (a *app) schemaCommand() *cobra.Command {
 
 func (a *app) manCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "man FOLDER", Short: "Write the man pages into a folder", Hidden: true, Args: exactArgs(1, "FOLDER"),
+		Use: "man FOLDER", Short: "Write the man pages into a folder", Hidden: true, Args: takes(1, 1, "FOLDER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err

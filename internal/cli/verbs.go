@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,8 +17,14 @@ func (a *app) result(v any, human func()) error {
 		human()
 		return nil
 	}
-	enc := json.NewEncoder(a.streams.Out)
+	a.answered = true
+	return encode(a.streams.Out, v)
+}
+
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // commands in it are read by people
 	return enc.Encode(v)
 }
 
@@ -33,10 +40,10 @@ func (a *app) proposeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "propose VERSION",
 		Short: "Write releases/VERSION.yaml, to be reviewed and merged",
-		Long: `Propose writes the release file: version, commit and channel. It is the only input of a
-release, and counts once it is on the release branch.`,
+		Long: `Propose writes the release file: version, commit and channel. It is the only
+input of a release, and counts once it is on the release branch.`,
 		Example: "  sello propose v1.4.2\n  sello propose v1.5.0-rc.1 --commit 5471f1c1a2d4d0c6a2e3b5c8f7d1e0a9b8c7d6e5",
-		Args:    exactArgs(1, "VERSION"),
+		Args:    takes(1, 1, "VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
 			if err != nil {
@@ -67,13 +74,15 @@ func (a *app) stageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stage RELEASE-FILE",
 		Short: "Build, pack, describe and attest a release, and stage it",
-		Long: `Stage builds the release that a merged release file names: it exports the source from git
-objects, fetches and verifies toolchain and modules, builds each platform in a sandbox without a network, packs,
-describes, signs provenance, and writes all of it to the staging bucket, stage.json last.
+		Long: `Stage builds the release that a merged release file names: it exports the source
+from git objects, fetches and verifies toolchain and modules, builds each
+platform in a sandbox without a network, packs, describes, signs provenance, and
+writes all of it to the staging bucket, stage.json last. The digest of stage.json
+is written into the release file; commit it.
 
 Run it again after a failure: what is done is recognised by digest.`,
 		Example: "  sello stage releases/v1.4.2.yaml",
-		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, done, err := a.work(cmd.Context(), cmd, args)
 			if err != nil {
@@ -93,7 +102,7 @@ Run it again after a failure: what is done is recognised by digest.`,
 				if staged.Already {
 					verb = "already staged"
 				}
-				a.printf("%s %s %s: %d artifacts, %s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), staged.Where, staged.Digest)
+				a.printf("%s %s %s: %d artifacts, %s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), shown(staged.Where), staged.Digest)
 				if staged.Recorded {
 					a.next("git commit -m 'Record the stage digest of "+staged.Version+"' "+staged.Path+"   # it is written there; have it reviewed", "sello sign-off "+staged.Path)
 					return
@@ -111,11 +120,11 @@ func (a *app) signOffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign-off RELEASE-FILE",
 		Short: "Sign off a stage as a release manager",
-		Long: `Sign-off verifies the whole stage and signs an attestation over its digest. With --rebuild it
-builds the stage here first, in another folder and with nothing of the stage, and refuses when the
-digest differs (exit code 5).`,
-		Example: "  sello sign-off releases/v1.4.2.yaml --rebuild",
-		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		Long: `Sign-off verifies the whole stage and signs an attestation over its digest. With
+--rebuild it builds the stage here first, in another folder and with nothing of
+the stage, and refuses when the digest differs (exit code 5).`,
+		Example: "  sello sign-off releases/v1.4.2.yaml\n  sello sign-off releases/v1.4.2.yaml --as second-manager --rebuild",
+		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, done, err := a.work(cmd.Context(), cmd, args)
 			if err != nil {
@@ -158,11 +167,12 @@ func (a *app) promoteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "promote RELEASE-FILE",
 		Short: "Verify everything, then copy the stage to production by digest",
-		Long: `Promote is the gate: it verifies every artifact, every attestation and the sign-offs, and
-refuses with a reason. Then it copies by digest, reads production back and verifies it. Nothing that is published is
-ever overwritten.`,
+		Long: `Promote is the gate: it verifies every artifact, every attestation and the
+sign-offs, and refuses with a reason (exit code 3; 4 while sign-offs are
+missing). Then it copies by digest, reads production back and verifies it.
+Nothing that is published is ever overwritten.`,
 		Example: "  sello promote releases/v1.4.2.yaml",
-		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, done, err := a.work(cmd.Context(), cmd, args)
 			if err != nil {
@@ -175,7 +185,7 @@ ever overwritten.`,
 				return err
 			}
 			return a.result(made, func() {
-				a.printf("promoted %s %s: %d files copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, made.Copied, made.Present, made.Where, strings.Join(made.SignedOffBy, ", "))
+				a.printf("promoted %s %s: %d files copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, made.Copied, made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
 				a.next("sello release " + made.Path)
 			})
 		},
@@ -186,11 +196,12 @@ func (a *app) releaseCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "release RELEASE-FILE",
 		Short: "Tag, sign the release statement, then move the version markers, last",
-		Long: `Release makes a promoted version official: it verifies production from the outside, tags the
-commit, publishes the signed list of all files, and only then moves the markers (stable.txt, latest-1.4.txt, …), which
-never go backwards.`,
+		Long: `Release makes a promoted version official: it verifies production from the
+outside, tags the commit, publishes the signed list of all files, and only then
+moves the markers (stable.txt, latest-1.4.txt, …), which never go backwards.
+Exit code 4 while the stage is not promoted.`,
 		Example: "  sello release releases/v1.4.2.yaml",
-		Args:    exactArgs(1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, done, err := a.work(cmd.Context(), cmd, args)
 			if err != nil {
@@ -203,7 +214,7 @@ never go backwards.`,
 				return err
 			}
 			return a.result(made, func() {
-				a.printf("released %s %s\n  %s\n  tag %s at %.12s\n", made.Project, made.Version, made.Where, made.Tag, made.Commit)
+				a.printf("released %s %s\n  %s\n  tag %s at %.12s\n", made.Project, made.Version, shown(made.Where), made.Tag, made.Commit)
 				if len(made.Markers) > 0 {
 					a.printf("  markers %s\n", strings.Join(made.Markers, ", "))
 				}
@@ -211,19 +222,9 @@ never go backwards.`,
 				if !made.Pushed {
 					push = append(push, "git push origin "+made.Tag)
 				}
-				a.next(append(push, "sello verify "+made.Where+" --trust "+release.TrustFile)...)
+				a.next(append(push, "sello verify "+shown(made.Where)+" --trust "+release.TrustFile)...)
 			})
 		},
-	}
-}
-
-// exactArgs is cobra.ExactArgs with a message that names what is missing.
-func exactArgs(n int, names string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == n {
-			return nil
-		}
-		return usage(fmt.Sprintf("%s takes %s, and got %d arguments", cmd.CommandPath(), names, len(args)), cmd.CommandPath()+" "+names)
 	}
 }
 

@@ -45,6 +45,9 @@ type Initialised struct {
 
 // Init writes sello.yaml, a key pair and trust.yaml. What exists is kept, so it can be run again.
 func (p *Project) Init(ctx context.Context, o InitOptions) (*Initialised, error) {
+	if err := checkIdentity(o.Identity); err != nil {
+		return nil, err
+	}
 	branch, err := p.Repo.Branch(ctx)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,9 @@ package release
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -38,11 +41,14 @@ var identityName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 // NewKey makes a key pair on this machine and, when a role is given, adds it to trust.yaml in the working tree.
 func (p *Project) NewKey(ctx context.Context, o TrustKeyOptions, encrypt bool) (*KeyInfo, error) {
-	if !identityName.MatchString(o.Identity) {
-		return nil, usageRefusal("identity-name", o.Identity, "this is no name for an identity", "use lower-case letters, digits, '.', '_' and '-'")
+	if err := checkIdentity(o.Identity); err != nil {
+		return nil, err
 	}
 	project, err := p.projectName()
 	if err != nil {
+		return nil, err
+	}
+	if err := p.rehearse(o); err != nil {
 		return nil, err
 	}
 	var passphrase []byte
@@ -70,10 +76,49 @@ func (p *Project) NewKey(ctx context.Context, o TrustKeyOptions, encrypt bool) (
 	return info, p.addToTrust(o, public, info)
 }
 
+func checkIdentity(name string) error {
+	if !identityName.MatchString(name) {
+		return usageRefusal("identity-name", name, "this is no name for an identity", "use lower-case letters, digits, '.', '_' and '-'")
+	}
+	return trust.CheckName(name)
+}
+
+// rehearse refuses what addToTrust would refuse, before a key is made that would then lie about: a throwaway key stands
+// in for it.
+func (p *Project) rehearse(o TrustKeyOptions) error {
+	if err := o.check(); err != nil || o.Role == "" {
+		return err
+	}
+	throwaway, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make throwaway key: %w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(throwaway.Public())
+	if err != nil {
+		return fmt.Errorf("encode throwaway key: %w", err)
+	}
+	_, err = p.withKey(o, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	return err
+}
+
+// check refuses a threshold that would be ignored.
+func (o TrustKeyOptions) check() error {
+	switch {
+	case o.Threshold < 0:
+		return usageRefusal("trust-threshold", "", "a threshold below one would let anything pass", "give --threshold 1 or more")
+	case o.Threshold > 0 && o.Role == "":
+		return usageRefusal("role-missing", "", "a threshold is set together with a role", "add --role manager")
+	}
+	return nil
+}
+
 // TrustKey adds a public key to trust.yaml in the working tree. It counts once the change is on the release branch.
 func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, error) {
 	if o.Role == "" {
 		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate or builder")
+	}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	var public []byte
 	var err error
@@ -99,33 +144,40 @@ func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, er
 
 // addToTrust changes trust.yaml in the working tree, with its version raised.
 func (p *Project) addToTrust(o TrustKeyOptions, public []byte, info *KeyInfo) error {
-	full := filepath.Join(p.Repo.Root(), TrustFile)
-	data, err := readLimited(full)
+	t, err := p.withKey(o, public)
 	if err != nil {
-		return missing(TrustFile, err)
+		return err
+	}
+	if err := writeFile(filepath.Join(p.Repo.Root(), TrustFile), trust.Marshal(t)); err != nil {
+		return fmt.Errorf("write trust file: %w", err)
+	}
+	info.Roles, info.Changed = rolesOf(t, o.Identity), true
+	return nil
+}
+
+// withKey gives the next version of trust.yaml, with a key added. It never gives what would not be read again.
+func (p *Project) withKey(o TrustKeyOptions, public []byte) (*trust.Trust, error) {
+	data, err := readLimited(filepath.Join(p.Repo.Root(), TrustFile))
+	if err != nil {
+		return nil, missing(TrustFile, err)
 	}
 	t, err := trust.Parse(TrustFile, data)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t = t.Next()
 	if err := t.Add(o.Identity, trust.Identity{Key: string(public)}, o.Role); err != nil {
-		return err
+		return nil, err
 	}
 	if o.Threshold > 0 {
 		managers := t.Roles[trust.RoleManager]
 		managers.Threshold = o.Threshold
 		t.Roles[trust.RoleManager] = managers
 	}
-	out := trust.Marshal(t)
-	if _, err := trust.Parse(TrustFile, out); err != nil { // never write what would not be read
-		return err
+	if _, err := trust.Parse(TrustFile, trust.Marshal(t)); err != nil {
+		return nil, err
 	}
-	if err := writeFile(full, out); err != nil {
-		return fmt.Errorf("write trust file: %w", err)
-	}
-	info.Roles, info.Changed = rolesOf(t, o.Identity), true
-	return nil
+	return t, nil
 }
 
 // ListKeys gives the project's private keys on this machine, with their roles in the working tree's trust file.
