@@ -13,19 +13,22 @@ import (
 
 // commands are what sessions can do besides testscript's own commands.
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
-	return map[string]func(*testscript.TestScript, bool, []string){"exits": exits}
+	return map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tmpfs": tmpfs}
 }
 
 // condition is what sessions can ask of the machine besides testscript's own conditions.
 //
 //	[large]  SELLO_TEST_LARGE=1 is set: sessions of minutes are wanted
-//	[root]   the test runs as root, so that it can mount, and become somebody else
+//	[root]   the test runs as root, so that it can become somebody else
+//	[mount]  a file system can be mounted
 func condition(name string) (bool, error) {
 	switch name {
 	case "large":
 		return os.Getenv("SELLO_TEST_LARGE") == "1", nil
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "mount":
+		return canMount(), nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

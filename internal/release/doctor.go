@@ -38,6 +38,7 @@ func Doctor(ctx context.Context, o DoctorOptions) []Finding {
 	return []Finding{
 		program(ctx, "git", "install git (apt install git)", "--version"),
 		program(ctx, "go", "install Go from go.dev/dl, any version from 1.21; releases are built with the toolchain that sello.yaml names", "version"),
+		tempFolder(os.TempDir()),
 		sandbox(ctx),
 		checkout(ctx, o.Dir),
 		freeSpace("space for work", o.Dir),
@@ -74,19 +75,37 @@ func program(ctx context.Context, name, fix string, args ...string) Finding {
 func sandbox(ctx context.Context) Finding {
 	e := bubblewrap.New(bubblewrap.Options{})
 	if err := e.Check(ctx); err != nil {
-		f := Finding{Name: "sandbox", Found: "cannot be used", Reason: err.Error()}
-		if r, ok := asRefusal(err); ok {
-			f.Reason, f.Fix = r.What, r.Fix
-		}
-		return f
+		return because(err, Finding{Name: "sandbox", Found: "cannot be used", Fix: "mend that, then run sello doctor again"})
 	}
 	return Finding{Name: "sandbox", OK: true, Found: e.Info().Name + " " + e.Info().Version}
+}
+
+// because gives a finding its reason, and the fix of the refusal that is the reason.
+func because(err error, f Finding) Finding {
+	f.Reason = err.Error()
+	if r, ok := asRefusal(err); ok {
+		f.Reason, f.Fix = r.What, orText(r.Fix, f.Fix)
+	}
+	return f
+}
+
+// tempFolder looks whether steps can have their scratch folders: without them sandbox and repository fail too.
+func tempFolder(dir string) Finding {
+	f := Finding{Name: "temporary folder", OK: true, Found: dir}
+	made, err := os.MkdirTemp(dir, "sello-doctor-")
+	if err == nil {
+		err = os.Remove(made)
+	}
+	if err != nil {
+		f.OK, f.Reason, f.Fix = false, err.Error(), "make "+dir+" a folder that this user can write to, or set TMPDIR to one"
+	}
+	return f
 }
 
 func checkout(ctx context.Context, dir string) Finding {
 	repo, err := source.Open(ctx, dir)
 	if err != nil {
-		return Finding{Name: "repository", Found: "none here", Reason: err.Error(), Fix: "run sello in a git checkout of the project"}
+		return because(err, Finding{Name: "repository", Found: "none that can be used here", Fix: "run sello in a git checkout of the project"})
 	}
 	branch, err := repo.Branch(ctx)
 	if err != nil {
