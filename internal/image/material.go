@@ -1,0 +1,43 @@
+package image
+
+import (
+	"fmt"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/package-url/packageurl-go"
+
+	"github.com/sello-release/sello/internal/material"
+)
+
+// Materials names everything that the image consists of, as materials of a build: the indexes, the
+// manifest, the configuration and each layer. Repository is where the image is from, with its host and without
+// a tag; URIs are package URLs of type oci.
+func (b *Base) Materials(repository string) []material.Material {
+	var out []material.Material
+	add := func(name string, d ocispec.Descriptor, arch string) {
+		out = append(out, material.Material{Name: name, URI: purl(repository, d, arch), Digest: map[string]string{"sha256": d.Digest.Encoded()},
+			Annotations: map[string]string{"mediaType": d.MediaType}})
+	}
+	for _, d := range b.Indexes {
+		add("base index", d, "")
+	}
+	add("base manifest", b.Manifest, b.Platform.Architecture)
+	add("base config", b.Config, b.Platform.Architecture)
+	for i, d := range b.Layers {
+		add(fmt.Sprintf("base layer %d", i+1), d, b.Platform.Architecture)
+	}
+	return out
+}
+
+// purl gives a package URL of type oci: the last part of the repository in lower case, the digest as version, and
+// the repository as a qualifier.
+func purl(repository string, d ocispec.Descriptor, arch string) string {
+	repository = strings.ToLower(repository)
+	q := map[string]string{"repository_url": repository}
+	if arch != "" {
+		q["arch"] = arch
+	}
+	name := repository[strings.LastIndex(repository, "/")+1:]
+	return packageurl.NewPackageURL(packageurl.TypeOCI, "", name, d.Digest.String(), packageurl.QualifiersFromMap(q), "").ToString()
+}
