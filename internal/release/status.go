@@ -91,6 +91,7 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 	for _, r := range refs {
 		if r.Version == c.Release.Version && r.Released {
 			s.State, s.Detail = StateReleased, path.Join(fmt.Sprint(production), r.Prefix())
+			s.pendingMarkers(ctx, c, production)
 			return nil
 		}
 		if r.Version == c.Release.Version && r.Promoted {
@@ -116,6 +117,22 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 		s.State, s.Next = StateSignedOff, "sello promote "+s.Path
 	}
 	return nil
+}
+
+// pendingMarkers says when markers do not name the release that should: it was interrupted after its statement.
+func (s *Status) pendingMarkers(ctx context.Context, c *Candidate, production store.Bucket) {
+	moves, err := store.MoveMarkers(ctx, store.NewDryRun(production), c.Definition.Project, c.Release.Version, c.Release.Channel)
+	if err != nil {
+		s.Detail += ": " + err.Error()
+		return
+	}
+	for _, m := range moves {
+		if m.Changed() {
+			s.Detail += ", " + path.Base(m.Name) + " does not name it yet"
+			s.Next = "sello release " + s.Path
+			return
+		}
+	}
 }
 
 // nextVersion suggests the version after the newest tag.
