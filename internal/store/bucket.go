@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -58,6 +59,19 @@ type FolderLister interface {
 type Locker interface {
 	// LockBucket waits until the bucket is free. The lock ends with unlock or with the process.
 	LockBucket(ctx context.Context) (unlock func(), err error)
+}
+
+// ErrChanged says that an object is not the one that was read.
+var ErrChanged = errors.New("the object has changed since it was read")
+
+// Swapper is implemented by buckets that have no locks, but can replace an object on the condition
+// that nobody else has since it was read.
+type Swapper interface {
+	// GetVersion is Get that also names what it reads.
+	GetVersion(ctx context.Context, name string) (r io.ReadCloser, info Info, version string, err error)
+	// Swap writes r under name as Put would if the object is still at version; "" means that there is none. Otherwise
+	// the error wraps ErrChanged, and nothing has happened.
+	Swap(ctx context.Context, name, version string, r io.Reader, o PutOptions) error
 }
 
 // Sweeper is implemented by buckets in which a killed writer can leave a

@@ -83,7 +83,8 @@ func (m Moved) Changed() bool { return m.From != m.To }
 // and neither stable-1.txt nor stable.txt. Running it again is harmless.
 //
 // A marker that holds anything but a version that belongs there is a
-// marker-corrupt; no marker is moved before all have been read.
+// marker-corrupt; no marker is moved before all have been read. Two releasers at once do not undo
+// one another where the bucket is a Locker or a Swapper, as all that Open gives are.
 func MoveMarkers(ctx context.Context, b Bucket, project, version, channel string) ([]Moved, error) {
 	if err := errors.Join(checkRelease(version, channel), checkParts(project)); err != nil {
 		return nil, err
@@ -95,28 +96,66 @@ func MoveMarkers(ctx context.Context, b Bucket, project, version, channel string
 		}
 		defer unlock()
 	}
-	var moves []Moved
+	moves := make([]Moved, 0, len(Markers(version, channel)))
+	var versions []string // of the objects, where the bucket names them
 	for _, marker := range Markers(version, channel) {
-		from, err := readMarker(ctx, b, project, marker)
+		from, at, err := readMarker(ctx, b, project, marker)
 		if err != nil {
 			return nil, err
 		}
-		m := Moved{Name: project + "/" + marker, From: from, To: from}
-		if from == "" || older(from, version) {
-			m.To = version
-		}
-		moves = append(moves, m)
+		moves, versions = append(moves, moved(project, marker, from, version)), append(versions, at)
 	}
-	for i, m := range moves {
-		if !m.Changed() {
+	for i, marker := range Markers(version, channel) {
+		if !moves[i].Changed() {
 			continue
 		}
-		err := b.Put(ctx, m.Name, strings.NewReader(m.To), PutOptions{ContentType: contentType(m.Name)})
+		m, err := writeMarker(ctx, b, project, marker, moves[i], versions[i], version)
 		if err != nil {
-			return moves[:i], fmt.Errorf("move marker %s to %s: %w", m.Name, m.To, err)
+			return moves[:i], fmt.Errorf("move marker %s to %s: %w", m.Name, version, err)
 		}
+		moves[i] = m
 	}
 	return moves, nil
+}
+
+// moved decides what becomes of a marker that names from.
+func moved(project, marker, from, version string) Moved {
+	m := Moved{Name: project + "/" + marker, From: from, To: from}
+	if from == "" || older(from, version) {
+		m.To = version
+	}
+	return m
+}
+
+// markerTries bounds how often a marker is decided anew because others move it at the same time.
+const markerTries = 20
+
+// writeMarker makes the move m of a marker that was read at the version at. Where the bucket takes conditions, a marker that
+// somebody else has moved meanwhile is read and decided anew, so that of two releasers the newer version stays.
+func writeMarker(ctx context.Context, b Bucket, project, marker string, m Moved, at, version string) (Moved, error) {
+	o := PutOptions{ContentType: contentType(m.Name)}
+	s, ok := b.(Swapper)
+	if !ok {
+		return m, b.Put(ctx, m.Name, strings.NewReader(m.To), o)
+	}
+	for try := 1; m.Changed(); try++ {
+		err := s.Swap(ctx, m.Name, at, strings.NewReader(m.To), o)
+		if !errors.Is(err, ErrChanged) {
+			return m, err
+		}
+		if try == markerTries {
+			return m, &gate.Refusal{
+				Code: "marker-busy", Class: gate.Failed, What: "the marker is moved by others all the time", Where: place(b, m.Name),
+				Fix: "find out who else releases now; then run the same command again", Cause: err,
+			}
+		}
+		from, now, err := readMarker(ctx, b, project, marker)
+		if err != nil {
+			return m, err
+		}
+		m, at = moved(project, marker, from, version), now
+	}
+	return m, nil
 }
 
 // older orders versions; of two that differ only in build metadata, which semantic
@@ -134,31 +173,38 @@ func ReadMarker(ctx context.Context, b Bucket, project, name string) (string, er
 	if err := checkParts(project, name); err != nil {
 		return "", err
 	}
-	return readMarker(ctx, b, project, name)
+	version, _, err := readMarker(ctx, b, project, name)
+	return version, err
 }
 
-func readMarker(ctx context.Context, b Bucket, project, marker string) (string, error) {
+// readMarker gives what a marker names, and the version of its object where the bucket has one.
+func readMarker(ctx context.Context, b Bucket, project, marker string) (version, at string, err error) {
 	name := project + "/" + marker
-	r, _, err := b.Get(ctx, name)
+	var r io.ReadCloser
+	if s, ok := b.(Swapper); ok {
+		r, _, at, err = s.GetVersion(ctx, name)
+	} else {
+		r, _, err = b.Get(ctx, name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return "", "", nil
 	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer r.Close()
 	content, err := io.ReadAll(io.LimitReader(r, maxMarker+1))
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
+		return "", "", fmt.Errorf("read %s: %w", name, err)
 	}
 	if why := badMarker(marker, string(content)); why != "" {
-		return "", &gate.Refusal{
+		return "", "", &gate.Refusal{
 			Code: "marker-corrupt", What: "the marker cannot be trusted: " + why, Where: place(b, name),
 			Expected: "a bare version that belongs to " + marker, Actual: fmt.Sprintf("%q", clip(string(content))),
 			Fix: "find out who wrote it; then write the right version into it, or remove it and run the same command again",
 		}
 	}
-	return string(content), nil
+	return string(content), at, nil
 }
 
 // badMarker says why content does not belong into the marker, or "".

@@ -35,9 +35,24 @@ func fileURL(path string) string {
 func TestOpenRefusals(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ url, code string }{
-		{"s3://bucket?region=x", "bucket-scheme"},
 		{"https://user:secret@host.example/x", "bucket-scheme"},
-		{"gs://bucket", "bucket-scheme"},
+		{"mem://", "bucket-scheme"},
+		{"s3://user:secret@bucket", "bucket-url"},
+		{"s3://bucket?session_token=hidden-secret", "bucket-url"},
+		{"s3://bucket?unknown=hidden-secret", "bucket-url"},
+		{"s3://bucket?endpoint=http://user:secret@host.example", "bucket-url"},
+		{"s3://bucket?endpoint=http://host.example/?sig=secret", "bucket-url"},
+		{"s3://bucket?endpoint=ftp://host.example", "bucket-url"},
+		{"s3://bucket?region=a&region=b", "bucket-url"},
+		{"s3://bucket/folder", "bucket-url"},
+		{"s3://bucket?prefix=../x", "store-name"},
+		{"s3://bucket?a;b", "bucket-url"},
+		{"s3://", "bucket-url"},
+		{"s3:bucket", "bucket-url"},
+		{"gs://bucket?private_key_path=/secret", "bucket-url"},
+		{"gs://bucket?universe_domain=evil.example", "bucket-url"},
+		{"azblob://container?sig=secret", "bucket-url"},
+		{"azblob://container?domain=evil.example", "bucket-url"},
 		{"staging", "bucket-url"},
 		{"/abs/path", "bucket-url"},
 		{"", "bucket-url"},
@@ -85,5 +100,23 @@ func TestOpenDotIsTheBase(t *testing.T) {
 	storetest.Put(t, open(t, ".", base), "x", "y")
 	if _, err := os.Stat(filepath.Join(base, "x")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestOpenObjectStores(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ url, shown, address string }{
+		{"s3://bucket?region=eu-west-1", "s3://bucket", "s3://bucket/p/v1.0.0/?region=eu-west-1"},
+		{"s3://bucket?prefix=a/b/&use_path_style=true", "s3://bucket/a/b", "s3://bucket/p/v1.0.0/?prefix=a%2Fb%2F&use_path_style=true"},
+		{"gs://bucket", "gs://bucket", "gs://bucket/p/v1.0.0/"},
+		{"azblob://container?storage_account=x", "azblob://container", "azblob://container/p/v1.0.0/?storage_account=x"},
+	} {
+		b := open(t, test.url, t.TempDir())
+		if got := b.(interface{ String() string }).String(); got != test.shown {
+			t.Errorf("%s is shown as %s", test.url, got)
+		}
+		if got := store.Place(b, "p/v1.0.0/"); got != test.address {
+			t.Errorf("%s has the address %s", test.url, got)
+		}
 	}
 }

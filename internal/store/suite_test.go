@@ -25,3 +25,8 @@ func TestFaultWithoutFaults(t *testing.T) {
 		return &storetest.Fault{Bucket: open(t, "./b", t.TempDir())}
 	})
 }
+
+func TestMemoryBucket(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(*testing.T) store.Bucket { return store.OpenMem() })
+}
