@@ -13,7 +13,7 @@ import (
 
 // commands are what sessions can do besides testscript's own commands.
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
-	return map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tmpfs": tmpfs}
+	return map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serve": serve, "tmpfs": tmpfs}
 }
 
 // condition is what sessions can ask of the machine besides testscript's own conditions.
