@@ -43,15 +43,15 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: path.Join(fmt.Sprint(to.Bucket), to.Prefix())}
+	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: store.Place(to.Bucket, to.Prefix())}
 	steps := []struct {
 		name string
 		do   func() error
 	}{
-		{"verify production", func() error { return p.checkPublished(ctx, c, out.Where, false) }},
+		{"verify production", func() error { return p.checkPublished(ctx, c, to, false) }},
 		{"tag " + out.Tag, func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		{"release statement", func() error { return p.statement(ctx, c, s, to, signer) }},
-		{"verify release", func() error { return p.checkPublished(ctx, c, out.Where, true) }},
+		{"verify release", func() error { return p.checkPublished(ctx, c, to, true) }},
 		{"markers", func() (err error) { out.Markers, err = moveMarkers(ctx, c, to.Bucket); return err }},
 	}
 	for _, step := range steps {

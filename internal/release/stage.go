@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -67,7 +66,7 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 		return nil, err
 	}
 	out := &Staged{Project: c.Definition.Project, Version: c.Release.Version, Digest: s.digestName(), Path: c.Path, Already: already,
-		Where: path.Join(fmt.Sprint(staging), s.Prefix()), Artifacts: len(s.list.Artifacts)}
+		Where: store.Place(staging, s.Prefix()), Artifacts: len(s.list.Artifacts)}
 	for _, a := range s.list.Artifacts {
 		out.Size += a.Size
 	}

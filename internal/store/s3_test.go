@@ -220,7 +220,10 @@ func fake(t *testing.T, h http.HandlerFunc) store.Bucket {
 }
 
 func TestStoreThatIgnoresConditions(t *testing.T) {
-	b := fake(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); w.Header().Set("ETag", `"1"`) })
+	b := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("ETag", `"1"`)
+	})
 	err := b.Put(context.Background(), "p/x", strings.NewReader("x"), store.PutOptions{Exclusive: true})
 	if gate.Code(err) != "store-no-conditions" {
 		t.Errorf("Put: %v", err)
