@@ -276,6 +276,19 @@ func TestStoreThatStopsInTheMiddle(t *testing.T) {
 	}
 }
 
+func TestS3FileChangedBelowTheServer(t *testing.T) {
+	s := storetest.StartS3(t)
+	b := open(t, s.Make(t, "bucket"), "")
+	storetest.Put(t, b, "p/x", "good")
+	mustDo(t, os.WriteFile(s.Path("bucket", "p/x"), []byte("evil"), 0o644))
+	r, _, err := b.Get(context.Background(), "p/x")
+	mustDo(t, err)
+	defer r.Close()
+	if _, err := io.ReadAll(r); gate.Code(err) != "store-object-corrupt" {
+		t.Errorf("Read: %v", err)
+	}
+}
+
 func TestScrub(t *testing.T) {
 	t.Setenv("AZURE_STORAGE_KEY", "c2VjcmV0LWtleQ==")
 	got := store.Secrets(errors.New(`Put "https://x.example/c/n?sv=1&sig=abc%3D": bad key c2VjcmV0LWtleQ==`))
