@@ -88,7 +88,7 @@ func content(f *file) []byte {
 // statement verifies the release statement and compares the folder with it, file by file.
 func (d *folder) statement() {
 	found := d.tree.files[stage.ReleaseBundle]
-	if d.report.Scope == ScopeStage || d.Unreleased && found == nil {
+	if (d.report.Scope == ScopeStage || d.Unreleased && found == nil) && !d.RequireRelease {
 		d.skip("release-statement-missing", stage.ReleaseBundle, "a stage, or a promoted release, has no release statement yet")
 		return
 	}

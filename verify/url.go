@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
@@ -58,7 +60,11 @@ func URL(ctx context.Context, rawURL string, o Options) (*Report, error) {
 	d := newDownload(tmp, o.MaxDownload)
 	defer d.client.CloseIdleConnections()
 	var r *Report
-	if strings.HasSuffix(u.Path, "/") {
+	folder, err := d.isFolder(ctx, u)
+	if err != nil {
+		return nil, fmt.Errorf("verify %s: %w", u.Redacted(), err)
+	}
+	if folder {
 		r, err = d.release(ctx, u, o)
 	} else {
 		r, err = d.file(ctx, u, o)
@@ -74,6 +80,16 @@ func URL(ctx context.Context, rawURL string, o Options) (*Report, error) {
 		f.Where = u.Redacted() + ": " + strings.TrimPrefix(strings.TrimPrefix(f.Where, tmp), string(filepath.Separator))
 	}
 	return r, nil
+}
+
+// isFolder holds for a URL that ends in a slash, and for one that is called like a version and has stage.json below it.
+func (d *download) isFolder(ctx context.Context, u *url.URL) (bool, error) {
+	if strings.HasSuffix(u.Path, "/") || !semver.IsValid(path.Base(u.Path)) {
+		return strings.HasSuffix(u.Path, "/"), nil
+	}
+	below := u.JoinPath(stage.FileName)
+	below.RawQuery, below.Fragment = "", ""
+	return d.get(ctx, below, stage.FileName, stage.MaxSize)
 }
 
 func local(ctx context.Context, u *url.URL, o Options) (*Report, error) {
@@ -105,7 +121,7 @@ func (d *download) file(ctx context.Context, u *url.URL, o Options) (*Report, er
 		return nil, err
 	}
 	if !found {
-		return nil, &gate.Refusal{Code: "download-missing", Class: gate.Failed, What: "there is no such file on the server", Where: u.Redacted(), Fix: "check the URL"}
+		return nil, &gate.Refusal{Code: "download-missing", Class: gate.Failed, What: "there is no such file on the server", Where: u.Redacted(), Fix: "check the URL; that of a release's folder ends in a slash"}
 	}
 	if _, err := d.get(ctx, sibling(u, path.Base(u.Path)+stage.BundleSuffix), name+stage.BundleSuffix, sign.MaxBundle); err != nil {
 		return nil, err

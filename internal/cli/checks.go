@@ -1,6 +1,13 @@
 package cli
 
-import "github.com/sello-release/sello/verify"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/ui"
+	"github.com/sello-release/sello/verify"
+)
 
 // held says in words what a check that passed means; its id names the failure, for scripts.
 var held = map[string]string{
@@ -40,4 +47,156 @@ func checkName(c verify.Check) string {
 		return text
 	}
 	return c.ID
+}
+
+// row shows one check.
+func row(c verify.Check) ui.Row {
+	detail := c.What
+	if c.Status == verify.Pass {
+		detail = c.Actual
+	}
+	return ui.Row{Status: c.Status, Name: checkName(c), Detail: strings.TrimSpace(c.Subject + "  " + detail)}
+}
+
+// each shows every check by itself.
+func each(checks []verify.Check) []ui.Row {
+	var rows []ui.Row
+	for _, c := range checks {
+		rows = append(rows, row(c))
+	}
+	return rows
+}
+
+// summary shows what failed first, each by itself; then what was not decided, a line for each reason; then what
+// holds, a line for each kind of evidence.
+func summary(checks []verify.Check) []ui.Row {
+	var rows []ui.Row
+	for _, c := range checks {
+		if c.Status == verify.Fail {
+			rows = append(rows, row(c))
+		}
+	}
+	reasons, kinds := groups{}, groups{}
+	for _, c := range checks {
+		switch c.Status {
+		case verify.Skip:
+			reasons.add(c.What, c)
+		case verify.Pass:
+			kinds.add(kindOf(c), c)
+		}
+	}
+	for _, g := range reasons.list {
+		var ids []string
+		for _, c := range g.checks {
+			ids = append(ids, c.ID)
+		}
+		rows = append(rows, ui.Row{Status: verify.Skip, Name: "not checked", Detail: fmt.Sprintf("%s: %s", g.name, few(ids))})
+	}
+	for _, g := range kinds.list {
+		rows = append(rows, ui.Row{Status: verify.Pass, Name: g.name, Detail: g.detail()})
+	}
+	return rows
+}
+
+// few names at most three things, each once.
+func few(names []string) string {
+	var out []string
+	seen := map[string]bool{}
+	for _, n := range names {
+		if !seen[n] {
+			out = append(out, n)
+		}
+		seen[n] = true
+	}
+	if len(out) > 3 {
+		return fmt.Sprintf("%s and %d more", strings.Join(out[:3], ", "), len(out)-3)
+	}
+	return strings.Join(out, ", ")
+}
+
+// groups are checks by name, in the order in which the names came.
+type groups struct{ list []*group }
+
+type group struct {
+	name   string
+	checks []verify.Check
+}
+
+func (g *groups) add(name string, c verify.Check) {
+	for _, have := range g.list {
+		if have.name == name {
+			have.checks = append(have.checks, c)
+			return
+		}
+	}
+	g.list = append(g.list, &group{name, []verify.Check{c}})
+}
+
+// Kinds of evidence, as the summary names them.
+const (
+	kindTrust      = "trust file"
+	kindStage      = "stage.json"
+	kindRelease    = "release statement"
+	kindFiles      = "files"
+	kindProvenance = "provenance"
+	kindEvidence   = "evidence"
+	kindChecksums  = "checksums"
+	kindSignOffs   = "sign-offs"
+)
+
+// kindOf tells the kind of evidence that a check is about.
+func kindOf(c verify.Check) string {
+	switch c.ID {
+	case "trust-expired":
+		return kindTrust
+	case "sign-off-missing":
+		return kindSignOffs
+	case "evidence-missing":
+		return kindEvidence
+	case "checksum-mismatch":
+		return kindChecksums
+	case "release-file-missing", "release-file-extra", "stage-artifact-unlisted", "stage-artifact-mismatch":
+		return kindFiles
+	}
+	switch {
+	case c.Subject == stage.FileName:
+		return kindStage
+	case c.Subject == stage.ReleaseBundle || strings.HasSuffix(c.Subject, kindRelease):
+		return kindRelease
+	}
+	return kindProvenance
+}
+
+// detail says what the checks of a group were about, and how many they were.
+func (g *group) detail() string {
+	first := g.checks[0]
+	text := first.Subject
+	for _, c := range g.checks {
+		if c.ID == "stage-not-canonical" || c.ID == "sign-off-missing" || c.ID == "trust-expired" {
+			text = c.Actual
+		}
+	}
+	switch g.name {
+	case kindEvidence, kindChecksums:
+		var all []string
+		for _, c := range g.checks {
+			all = append(all, c.Subject)
+		}
+		return strings.Join(all, ", ")
+	case kindFiles:
+		return text + ": none missing, changed or extra"
+	case kindProvenance:
+		return fmt.Sprintf("%s: signature, subject, builder, level, source and more, %d checks", text, len(g.checks))
+	}
+	return text
+}
+
+// highest is the level of a build that was isolated, by a builder that is trusted to do so.
+const highest = "SLSA_BUILD_LEVEL_3"
+
+// warnLevel says loudly what a lower level means.
+func (a *app) warnLevel(level string) {
+	if level != "" && level != highest {
+		a.printf("WARNING   below %s: the build was not isolated; what came out is worth as much as the machine it ran on\n", highest)
+	}
 }

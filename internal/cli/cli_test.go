@@ -19,6 +19,7 @@ import (
 
 	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/verify"
 )
 
 // home is a machine with one project that was set up by init, and with nothing else.
@@ -242,6 +243,73 @@ func TestResultsAsJSON(t *testing.T) {
 		if !json.Valid([]byte(got.out)) || got.exit != exitDone && line != "doctor" {
 			t.Errorf("sello %s: exit code %d, and\n%s%s", line, got.exit, got.out, got.err)
 		}
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// TestOutputThatCannotBeWritten: a verb whose answer does not reach its reader has not succeeded.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	h := newHome(t)
+	for _, line := range []string{"status", "history", "check", "plan", "key list", "key show maintainer", "schema", "version", "init", "--help", "--version", "propose v1.0.0", "status --output json", "plan --output json"} {
+		var errs bytes.Buffer
+		exit := Main(append([]string{"-C", h.work}, strings.Fields(line)...), Streams{In: strings.NewReader(""), Out: full{}, Err: &errs}, Build{Version: "v0.0.0-test"})
+		if line == "history" && exit == exitDone {
+			continue // there is none yet: nothing to write
+		}
+		if exit != exitFailed || !strings.Contains(errs.String(), "no space left on device") {
+			t.Errorf("sello %s: exit code %d, expected %d:\n%s", line, exit, exitFailed, errs.String())
+		}
+	}
+}
+
+func TestVersions(t *testing.T) {
+	for _, test := range []struct {
+		build Build
+		want  string
+	}{
+		{Build{"v1.2.3", "abc"}, "v1.2.3 abc"},
+		{Build{"v1.2.3", ""}, "v1.2.3"},
+		{Build{"(devel)", "abc"}, "built from commit abc"},
+		{Build{"(devel)", ""}, "(devel)"},
+		{Build{}, "(devel)"},
+	} {
+		if got := test.build.text(); got != test.want {
+			t.Errorf("%+v: %q, expected %q", test.build, got, test.want)
+		}
+	}
+	if long, short := run("--version"), run("version"); long.exit != exitDone || long.out != short.out || long.out != "sello v0.0.0-test\n" {
+		t.Errorf("--version says %q, version %q", long.out, short.out)
+	}
+}
+
+// TestSummaryOfChecks: what failed comes first, what was not decided is one line for each reason, and what holds is short.
+func TestSummaryOfChecks(t *testing.T) {
+	rows := summary([]verify.Check{
+		{ID: "trust-expired", Status: verify.Pass, Actual: "version 1"},
+		{ID: "stage-missing", Status: verify.Pass, Subject: "stage.json"},
+		{ID: "project-mismatch", Status: verify.Pass, Subject: "stage.json"},
+		{ID: "release-file-missing", Status: verify.Pass, Subject: "9 files of the release statement"},
+		{ID: "subject-mismatch", Status: verify.Fail, Subject: "a", What: "changed"},
+		{ID: "wrong-predicate", Status: verify.Skip, Subject: "a", What: "not decided"},
+		{ID: "builder-unknown", Status: verify.Skip, Subject: "a", What: "not decided"},
+		{ID: "sign-off-missing", Status: verify.Skip, What: "not asked for"},
+		{ID: "level-too-low", Status: verify.Pass, Subject: "9 artifacts"},
+		{ID: "source-mismatch", Status: verify.Pass, Subject: "9 artifacts"},
+	})
+	var got []string
+	for _, r := range rows {
+		got = append(got, r.Status+" "+r.Name)
+	}
+	want := []string{"fail subject-mismatch", "skip not checked", "skip not checked", "pass trust file", "pass stage.json", "pass files", "pass provenance"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if rows[1].Detail != "not decided: wrong-predicate, builder-unknown" {
+		t.Error(rows[1].Detail)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/ui"
 	"github.com/sello-release/sello/verify"
 	"github.com/sello-release/sello/verify/bucket"
@@ -18,13 +20,17 @@ import (
 
 func (a *app) verifyCommand() *cobra.Command {
 	var trustFile string
+	var requireRelease, verbose bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE|FOLDER|URL",
 		Short: "Verify an artifact, a release folder or a URL, offline",
 		Long: `Verify checks what was downloaded against the project's trust file and nothing
-else: signature, subject, builder, level, source, the managers' sign-offs, and
-for a folder that nothing is missing or extra. Each check is printed with what
-was expected and what was found. A refusal has exit code 3.
+else: signature, subject, builder, level, source; with stage.json and what lies
+beside it also the managers' sign-offs and the release statement; and for a
+folder that nothing is missing or extra. A refusal has exit code 3.
+
+A file that stands alone, with nothing but its bundle, is judged by its
+provenance only, and the last line says so; --require-release refuses that.
 
 Nothing is downloaded unless a URL is given. Take the trust file from a place
 that you trust: the verdict is worth as much as that.`,
@@ -38,17 +44,19 @@ that you trust: the verdict is worth as much as that.`,
 			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) && !strings.Contains(args[0], "://") {
 				return usage("there is no "+args[0], "give the path of a file or folder, or a URL")
 			}
-			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now(), Buckets: bucket.Open})
+			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now(), RequireRelease: requireRelease, Buckets: bucket.Open})
 			if err != nil {
 				return err
 			}
-			if err := a.result(report, func() { a.showReport(report) }); err != nil {
+			if err := a.result(report, func() { a.showReport(report, verbose) }); err != nil {
 				return err
 			}
 			return report.Err()
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the project's trust file (default: trust.yaml in this folder)")
+	cmd.Flags().BoolVar(&requireRelease, "require-release", false, "refuse what stands outside of a release, whose sign-offs cannot be checked")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "print each check by itself, in the order in which they were made")
 	_ = cmd.MarkFlagFilename("trust", "yaml", "yml")
 	return cmd
 }
@@ -65,17 +73,19 @@ func (a *app) readTrust(path string) ([]byte, error) {
 	if err != nil {
 		return nil, usage("read trust file: "+err.Error(), "give the path of the project's trust.yaml")
 	}
+	if _, err := trust.Parse(path, data); err != nil { // here, so that the file is named as it was given
+		return nil, fmt.Errorf("read trust file: %w", err)
+	}
 	return data, nil
 }
 
-func (a *app) showReport(r *verify.Report) {
-	var rows []ui.Row
-	for _, c := range r.Checks {
-		row := ui.Row{Status: c.Status, Name: checkName(c), Detail: strings.TrimSpace(c.Subject + "  " + c.Actual)}
-		if c.Status != verify.Pass {
-			row.Detail = strings.TrimSpace(c.Subject + "  " + c.What)
-		}
-		rows = append(rows, row)
+// loneFile is the last line about a file that was accepted without anything around it.
+const loneFile = "ACCEPTED  provenance only: the file stands alone; sign-offs and release were not checked (--require-release insists on them)\n"
+
+func (a *app) showReport(r *verify.Report, verbose bool) {
+	rows := summary(r.Checks)
+	if verbose {
+		rows = each(r.Checks)
 	}
 	ui.Table(a.streams.Out, rows)
 	for _, s := range r.SignOffs {
@@ -88,9 +98,14 @@ func (a *app) showReport(r *verify.Report) {
 	}
 	if level := r.Levels["build"]; level != "" {
 		a.printf("level     %s, as the trust file grants this builder\n", level)
+		a.warnLevel(level)
 	}
 	if r.Source != "" {
 		a.printf("source    %s\n", ui.Escape(r.Source))
+	}
+	if r.Verdict == verify.Accepted && r.Scope == verify.ScopeFile {
+		a.printf(loneFile)
+		return
 	}
 	a.printf("%s  %s (%d files, scope %s)\n", strings.ToUpper(r.Verdict), ui.Escape(r.Artifact), r.Files, r.Scope)
 }
@@ -163,7 +178,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:    takes(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			return a.result(map[string]string{"version": a.build.Version, "commit": a.build.Commit}, func() {
-				a.printf("sello %s\n", strings.TrimSpace(a.build.Version+" "+a.build.Commit))
+				a.printf("sello %s\n", a.build.text())
 			})
 		},
 	}

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -61,6 +62,8 @@ type app struct {
 func Main(args []string, streams Streams, build Build) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	out := ui.NewOutput(streams.Out)
+	streams.Out = out
 	a := &app{streams: streams, build: build.filled()}
 	root := a.root()
 	root.SetArgs(args)
@@ -68,6 +71,9 @@ func Main(args []string, streams Streams, build Build) int {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = unwritten(out)
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -92,8 +98,9 @@ func Root() *cobra.Command {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "sello",
-		Short: "Cut software releases that nobody has to take on faith",
+		Use:     "sello",
+		Short:   "Cut software releases that nobody has to take on faith",
+		Version: a.build.text(),
 		Long: `Sello builds every artifact of a release in sandboxes without a network, proves
 what went into it, holds it in staging until enough release managers signed off,
 publishes it in an order that a crash cannot spoil, and lets anyone verify it.
@@ -123,6 +130,7 @@ Exit codes:
 		Args:          oneOfCommands,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("sello {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVarP(&a.dir, "directory", "C", ".", "work on the checkout in this folder")
 	f.StringVar(&a.output, "output", "text", "result as text or json")
@@ -144,6 +152,20 @@ Exit codes:
 	return root
 }
 
+// text is what is known of the binary: its version, its commit, or that it has neither.
+func (b Build) text() string {
+	switch {
+	case b.Version == "" || b.Version == unknownVersion && b.Commit == "":
+		return unknownVersion
+	case b.Version == unknownVersion:
+		return "built from commit " + b.Commit
+	}
+	return strings.TrimSpace(b.Version + " " + b.Commit)
+}
+
+// unknownVersion is the version of a binary that was built from a checkout.
+const unknownVersion = "(devel)"
+
 // filled takes what the linker did not set from the build info.
 func (b Build) filled() Build {
 	info, ok := debug.ReadBuildInfo()
@@ -151,7 +173,7 @@ func (b Build) filled() Build {
 		b.Version = info.Main.Version
 	}
 	if b.Version == "" {
-		b.Version = "(devel)"
+		b.Version = unknownVersion
 	}
 	for i := 0; ok && b.Commit == "" && i < len(info.Settings); i++ {
 		if info.Settings[i].Key == "vcs.revision" {
@@ -159,6 +181,16 @@ func (b Build) filled() Build {
 		}
 	}
 	return b
+}
+
+// unwritten is the error of a result that did not reach its reader: a verb that says nothing has not succeeded for those
+// who wait for its answer.
+func unwritten(out *ui.Output) error {
+	if out.Err() == nil {
+		return nil
+	}
+	return &gate.Refusal{Code: "output-unwritable", Class: gate.Failed, What: "the work is done, but what it came to could not be written to standard output",
+		Fix: "send the output to a place that takes it, and run the command again", Cause: out.Err()}
 }
 
 // exitCode finds the code for an error: a refusal's class decides.

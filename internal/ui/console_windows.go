@@ -2,14 +2,13 @@ package ui
 
 import (
 	"io"
-	"os"
 
 	"golang.org/x/sys/windows"
 )
 
 // enableEscapes asks the console to understand escape sequences, which old ones do not.
 func enableEscapes(out io.Writer) bool {
-	f, ok := out.(*os.File)
+	f, ok := fileOf(out)
 	if !ok {
 		return false
 	}

@@ -30,7 +30,7 @@ func styleFor(out io.Writer) style {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := fileOf(w)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -45,7 +45,7 @@ func canMoveCursor(out io.Writer) bool {
 
 // sizeOf gives the terminal's size, 80 by 24 when nobody knows.
 func sizeOf(out io.Writer) (width, height int) {
-	if f, ok := out.(*os.File); ok {
+	if f, ok := fileOf(out); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
 			return w, h
 		}
