@@ -68,11 +68,13 @@ func each(checks []verify.Check) []ui.Row {
 }
 
 // summary shows what failed first, each by itself; then what was not decided, a line for each reason; then what
-// holds, a line for each kind of evidence.
+// holds, a line for each kind of evidence of which nothing failed.
 func summary(checks []verify.Check) []ui.Row {
 	var rows []ui.Row
+	failed := map[string]bool{}
 	for _, c := range checks {
 		if c.Status == verify.Fail {
+			failed[kindOf(c)] = true
 			rows = append(rows, row(c))
 		}
 	}
@@ -82,7 +84,9 @@ func summary(checks []verify.Check) []ui.Row {
 		case verify.Skip:
 			reasons.add(c.What, c)
 		case verify.Pass:
-			kinds.add(kindOf(c), c)
+			if kind := kindOf(c); !failed[kind] {
+				kinds.add(kind, c)
+			}
 		}
 	}
 	for _, g := range reasons.list {

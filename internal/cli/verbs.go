@@ -59,7 +59,7 @@ input of a release, and counts once it is on the release branch.`,
 				if made.Dirty {
 					a.printf("note: the working tree has changes that are not in that commit and will not be released\n")
 				}
-				a.next("git add "+made.Path+" && git commit -m 'Propose "+o.Version+"'   # or have it reviewed and merged", "sello stage "+made.Path)
+				a.next("git add "+strings.TrimSpace(made.Path+" "+made.Notes)+" && git commit -m 'Propose "+o.Version+"'   # or have it reviewed and merged", "sello stage "+made.Path)
 			})
 		},
 	}

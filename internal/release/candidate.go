@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/attest"
@@ -53,6 +51,9 @@ func (p *Project) Candidate(ctx context.Context, file string) (*Candidate, error
 	if err := c.agree(p.Now()); err != nil {
 		return nil, err
 	}
+	if _, err := p.notes(ctx, c); err != nil {
+		return nil, err
+	}
 	if err := p.checkTag(ctx, c); err != nil {
 		return nil, err
 	}
@@ -60,21 +61,10 @@ func (p *Project) Candidate(ctx context.Context, file string) (*Candidate, error
 	return c, err
 }
 
-// repoPath turns what a user typed into a path relative to the repository's root: a path, or just a version.
-func (p *Project) repoPath(file string) string {
-	if strings.HasPrefix(file, "v") && !strings.Contains(file, "/") {
-		return path.Join("releases", strings.TrimSuffix(file, ".yaml")+".yaml")
-	}
-	return path.Clean(strings.TrimPrefix(strings.ReplaceAll(file, p.Repo.Root()+"/", ""), "./"))
-}
-
 func (p *Project) readReleaseFile(ctx context.Context, c *Candidate) error {
 	data, err := p.Repo.ReadFile(ctx, c.Tip, c.Path, maxReviewed)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &gate.Refusal{Code: "release-file-not-merged", Where: c.Path,
-			What:     "the release file is not on the release branch; working trees do not count",
-			Expected: fmt.Sprintf("%s in the tip of %s (%s)", c.Path, c.Branch, c.Tip[:12]), Actual: "no such file in that commit",
-			Fix: fmt.Sprintf("git add %s && git commit -m 'Propose %s', or merge the change that adds it", c.Path, strings.TrimSuffix(path.Base(c.Path), ".yaml"))}
+		return p.notMerged(ctx, c)
 	}
 	if err != nil {
 		return fmt.Errorf("read release file: %w", err)

@@ -40,8 +40,11 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 			continue
 		}
 		switch {
-		case strings.HasPrefix(filepath.ToSlash(name), "releases/"):
-			_, err = definition.ParseRelease(p.repoPath(name), data)
+		case strings.HasPrefix(p.repoPath(name), "releases/"):
+			var rel *definition.Release
+			if rel, err = definition.ParseRelease(p.repoPath(name), data); err == nil {
+				err = p.draftedNotes(rel.Notes)
+			}
 		case filepath.Base(name) == TrustFile:
 			trusted, err = trust.Parse(name, data)
 		default:

@@ -58,7 +58,7 @@ func DoctorErr(findings []Finding) error {
 	if len(bad) == 0 {
 		return nil
 	}
-	return &gate.Refusal{Code: "machine-not-ready", Class: gate.Failed, What: "this machine cannot stage a release yet", Actual: "missing: " + strings.Join(bad, ", "), Fix: "do what is said above, then run sello doctor again"}
+	return &gate.Refusal{Code: "machine-not-ready", Class: gate.Failed, What: "this machine cannot stage a release yet", Actual: "not as needed: " + strings.Join(bad, ", "), Fix: "do what is said above, then run sello doctor again"}
 }
 
 func program(ctx context.Context, name, fix string, args ...string) Finding {
@@ -108,10 +108,14 @@ func checkout(ctx context.Context, dir string) Finding {
 		return because(err, Finding{Name: "repository", Found: "none that can be used here", Fix: "run sello in a git checkout of the project"})
 	}
 	branch, err := repo.Branch(ctx)
-	if err != nil {
-		return Finding{Name: "repository", Found: repo.Root(), Reason: err.Error(), Fix: "git switch BRANCH"}
+	if err == nil {
+		return Finding{Name: "repository", OK: true, Found: repo.Root() + " on " + branch}
 	}
-	return Finding{Name: "repository", OK: true, Found: repo.Root() + " on " + branch}
+	p := &Project{Repo: repo}
+	if branch, _, err = p.branch(ctx); err != nil {
+		return because(err, Finding{Name: "repository", Found: repo.Root() + ", and no release branch in it", Fix: "git switch BRANCH"})
+	}
+	return Finding{Name: "repository", OK: true, Found: repo.Root() + " on no branch (releases come from " + branch + ")"}
 }
 
 func freeSpace(name, dir string) Finding {

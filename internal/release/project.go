@@ -110,9 +110,13 @@ func (p *Project) buckets(def *definition.Definition) (staging, production store
 }
 
 // branch gives the branch that release files are read from: the one checked out, when the
-// definition at its tip allows it; else the definition's own when it names exactly one.
+// definition at its tip allows it; else the definition's own when it names exactly one. Where no branch is
+// checked out, the definition of the commit names it.
 func (p *Project) branch(ctx context.Context) (name, tip string, err error) {
 	name, err = p.Repo.Branch(ctx)
+	if gate.Code(err) == "source-detached-head" {
+		return p.detached(ctx, err)
+	}
 	if err != nil {
 		return "", "", err
 	}

@@ -29,7 +29,8 @@ type Proposal struct {
 	Path   string `json:"path"`
 	Commit string `json:"commit"`
 	Branch string `json:"branch"`
-	Dirty  bool   `json:"dirty"` // the working tree has changes that the release will not have
+	Notes  string `json:"notes,omitempty"` // path of the release notes, to be committed with the release file
+	Dirty  bool   `json:"dirty"`           // the working tree has changes that the release will not have
 }
 
 // Propose writes releases/<version>.yaml into the working tree, to be reviewed and merged. It
@@ -40,6 +41,9 @@ func (p *Project) Propose(ctx context.Context, o ProposeOptions) (*Proposal, err
 		return nil, err
 	}
 	if o.Commit == "" {
+		if err := p.atTip(ctx, branch, tip); err != nil {
+			return nil, err
+		}
 		o.Commit = tip
 	}
 	if o.Channel == "" { // written out: a reviewer should not have to know the default
@@ -64,6 +68,11 @@ func (p *Project) Propose(ctx context.Context, o ProposeOptions) (*Proposal, err
 	if err := c.agree(p.Now()); err != nil {
 		return nil, err
 	}
+	if _, err := p.notes(ctx, c); err != nil {
+		if err := p.draftedNotes(o.Notes); err != nil {
+			return nil, err
+		}
+	}
 	if err := p.checkTag(ctx, c); err != nil {
 		return nil, err
 	}
@@ -71,7 +80,7 @@ func (p *Project) Propose(ctx context.Context, o ProposeOptions) (*Proposal, err
 	if err != nil {
 		return nil, err
 	}
-	return &Proposal{Path: file, Commit: o.Commit, Branch: branch, Dirty: dirty}, p.writeProposal(file, data)
+	return &Proposal{Path: file, Commit: o.Commit, Branch: branch, Notes: o.Notes, Dirty: dirty}, p.writeProposal(file, data)
 }
 
 // writeProposal writes the file, unless another proposal for the version stands there.

@@ -85,9 +85,9 @@ func checkPromoted(ctx context.Context, s *staged, to store.ReleaseLayout, file 
 func (p *Project) tag(ctx context.Context, c *Candidate, identity string, signer *sign.Key) (pushed bool, err error) {
 	message := c.Definition.Project + " " + c.Release.Version + "\n"
 	if c.Release.Notes != "" {
-		notes, err := p.Repo.ReadFile(ctx, c.Tip, c.Release.Notes, maxReviewed)
+		notes, err := p.notes(ctx, c)
 		if err != nil {
-			return false, fmt.Errorf("read release notes: %w", err)
+			return false, err
 		}
 		message += "\n" + string(notes)
 	}

@@ -131,6 +131,9 @@ func (r *Repository) Head(ctx context.Context, branch string) (string, error) {
 	}.err()
 }
 
+// HeadCommit is the id of the commit that is checked out, on a branch or not; "" before the first commit.
+func (r *Repository) HeadCommit(ctx context.Context) (string, error) { return r.headCommit(ctx) }
+
 // headCommit is the commit that is checked out, or "" before the first commit.
 func (r *Repository) headCommit(ctx context.Context) (string, error) {
 	s, err := r.scratch("")

@@ -102,6 +102,7 @@ var texts = map[string]text{
 	"release-file-missing":          {"a file that the release lists is not in the folder", ""},
 	"release-file-not-merged":       {"the release file is not on the release branch as it stands here; working trees do not count", "commit the file and have it merged"},
 	"release-notes":                 {"", "write a path below the repository, such as releases/v1.0.0.md"},
+	"release-notes-missing":         {"", "write the notes and commit them with the release file, or take notes: out of it"},
 	"release-stage-edit":            {"", "write one key a line, or put in by hand what is shown: stage: sha256:…"},
 	"release-statement-missing":     {"there is no release statement: a stage, or a promoted version, is not a release yet", "wait for the release; the project runs sello release"},
 	"release-version":               {"", "write a semantic version with a v: v1.4.2, v1.5.0-rc.1"},
