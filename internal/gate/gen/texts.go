@@ -96,6 +96,7 @@ var texts = map[string]text{
 	"packages-not-found":            {"a package is not there for this platform", ""},
 	"platform-not-planned":          {"the definition does not build for this platform", "add it to builds[].go.platforms, or name another with --target"},
 	"project-mismatch":              {"the release is of another project than the trust file", notThisFile},
+	"propose-branch":                {"", "git switch to the release branch, or name the commit: sello propose VERSION --commit ID"},
 	"release-channel":               {"there is no such channel, or the version does not fit it: a pre-release is never stable", "write stable, candidate or nightly, as the version asks for"},
 	"release-file-extra":            {"a file lies in the release's folder that the release does not list", "do not use this file: it does not belong to the release; remove it"},
 	"release-file-irregular":        {"the folder holds something that is neither a file nor a folder, such as a symlink", "download the release again; do not replace its files by links"},
