@@ -64,6 +64,8 @@ type Options struct {
 	Managers int      // how many sign-offs; the trust file's threshold holds if it is higher
 	Rebuilt  int      // how many of them with a rebuild of their own
 
+	StageFile []byte // content of stage.json, for an image: it has to list the image
+
 	RequireRelease bool // refuse a file that stands outside of a release
 	SkipSignOffs   bool // for a stage that is to be signed off
 	Unreleased     bool // for a promoted folder whose release statement is not made yet

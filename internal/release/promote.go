@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/signoff"
 	"github.com/sello-release/sello/internal/store"
@@ -25,6 +26,9 @@ type Promoted struct {
 	Copied      int      `json:"copied"`
 	Present     int      `json:"present"` // were there with the same digest
 	SignedOffBy []string `json:"signedOffBy"`
+
+	Images      int                `json:"images,omitempty"`     // how many were copied to a repository each, or were there
+	ImageCopies registry.CopyStats `json:"imageCopies,omitzero"` // what that took
 }
 
 // Promote is the gate: everything is verified, then copied to production by digest, then read back
@@ -38,10 +42,16 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(to.Bucket), to.Prefix())}
-	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, e.Counted, out) }); err != nil {
-		return nil, err
-	}
-	if err := p.step("verify production", func() error { return p.checkPublished(ctx, c, out.Where, false) }); err != nil {
+	images := copies(s.list)
+	out.Images = len(images)
+	err = p.steps(
+		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
+		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, out) }},
+		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, out.Where, false) }},
+		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
+		step{"verify images", func() error { return p.checkImages(ctx, c, s, false) }, len(images) == 0},
+	)
+	if err != nil {
 		return nil, err
 	}
 	out.SignedOffBy = names(e)
