@@ -150,7 +150,11 @@ func mismatch(d ocispec.Descriptor, actual string) error {
 }
 
 func malformed(where string, err error) error {
-	if gate.Code(err) != "" {
+	var r *gate.Refusal
+	if errors.As(err, &r) {
+		if r.Where == "" {
+			r.Where = where
+		}
 		return err
 	}
 	return &gate.Refusal{Code: CodeMalformed, What: "a document of an image is malformed", Where: where, Cause: err, Fix: "do not use the image"}

@@ -69,7 +69,12 @@ func (a *assembly) imageInput(ctx context.Context, s *imageSteps, i int) (sbom.I
 			return in, err
 		}
 		scan := sbom.NewScan()
-		err = image.Files(ctx, cache, base.Manifest, image.Limits{}, func(f image.File) error { return scan.Visit(f.Path, f.Size, f.Open) })
+		err = image.Files(ctx, cache, base.Manifest, image.Limits{}, func(f image.File) error {
+			if !f.Mode.IsRegular() {
+				return nil
+			}
+			return scan.Visit(f.Path, f.Size, func() (io.ReadCloser, error) { return io.NopCloser(f.Content), nil })
+		})
 		if err == nil {
 			in.Packages, in.BaseBinaries, err = scan.Result()
 		}

@@ -1,13 +1,18 @@
 package release
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
@@ -42,11 +47,15 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(to.Bucket), to.Prefix())}
+	promised, err := promisedFiles(ctx, c, to)
+	if err != nil {
+		return nil, err
+	}
 	images := copies(s.list)
 	out.Images = len(images)
 	err = p.steps(
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
-		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, out) }},
+		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }},
 		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, out.Where, false) }},
 		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
 		step{"verify images", func() error { return p.checkImages(ctx, c, s, false) }, len(images) == 0},
@@ -59,7 +68,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 }
 
 // copyStage copies artifacts, bundles and the sign-offs that count, then stage.json.
-func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayout, signOffs []signoff.SignOff, out *Promoted) error {
+func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayout, signOffs []signoff.SignOff, promised map[string]string, out *Promoted) error {
 	var copied, present atomic.Int64
 	count := func(done store.Done, err error) error {
 		switch done {
@@ -82,7 +91,7 @@ func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayo
 	}
 	for _, given := range signOffs { // under its identity's name, whatever the file in the stage is called
 		group.Go(func() error {
-			return p.copySmall(gctx, s.Bucket, s.SignOffsPrefix()+given.Name+bundleSuffix, to.Bucket, to.SignOff(given.Identity), count)
+			return count(copySignOff(gctx, s, given, to, promised))
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -92,6 +101,55 @@ func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayo
 	err := count(store.CopyDigest(ctx, to.Bucket, to.StageFile(), sums, s.Bucket, s.StageFile()))
 	out.Copied, out.Present = int(copied.Load()), int(present.Load())
 	return err
+}
+
+// promisedFiles gives the SHA-256 of each file that the release statement names, or nil when there is none yet.
+func promisedFiles(ctx context.Context, c *Candidate, to store.ReleaseLayout) (map[string]string, error) {
+	data, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := sign.ParseBundle(data)
+	if err != nil {
+		return nil, err
+	}
+	_, payload, err := sign.Verify(bundle, c.Trust.KeysOf("builder"))
+	if err != nil {
+		return nil, err
+	}
+	statement, err := attest.Decode[attest.Release](payload, attest.ReleaseType)
+	if err != nil {
+		return nil, err
+	}
+	promised := make(map[string]string, len(statement.Subject))
+	for _, file := range statement.Subject {
+		promised[file.Name] = file.Digest["sha256"]
+	}
+	return promised, nil
+}
+
+// copySignOff copies a sign-off. Until the release statement lists it, a manager's later word takes the place of the
+// earlier, as in the stage: the earlier one may have expired. After that nothing is added to a release and nothing changes.
+func copySignOff(ctx context.Context, s *staged, given signoff.SignOff, to store.ReleaseLayout, promised map[string]string) (store.Done, error) {
+	data, err := readObject(ctx, s.Bucket, s.SignOffsPrefix()+given.Name+bundleSuffix, sign.MaxBundle)
+	if err != nil {
+		return 0, err
+	}
+	name := to.SignOff(given.Identity)
+	if promised != nil && promised[strings.TrimPrefix(name, to.Prefix())] != digest.Bytes(data) {
+		return 0, nil
+	}
+	old, err := readObject(ctx, to.Bucket, name, sign.MaxBundle)
+	if err == nil && bytes.Equal(old, data) {
+		return store.AlreadyThere, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	return store.Written, to.Bucket.Put(ctx, name, bytes.NewReader(data), store.PutOptions{ContentType: "application/json"})
 }
 
 // copySmall copies a bundle as it stands in the stage.

@@ -64,12 +64,9 @@ func (d *document) program(id common.ElementID, p *spdx.Package, in Input) error
 
 // members takes up the files of an archive, and what is linked into the programs among them.
 func (d *document) members(id common.ElementID, p *spdx.Package, in Input) error {
-	programs := make(map[string]Binary, len(in.Binaries))
-	for _, b := range in.Binaries {
-		programs[b.Name] = b
-	}
-	if len(programs) != len(in.Binaries) {
-		return errors.New("two programs of one name in an archive")
+	programs, err := byName(in.Binaries)
+	if err != nil {
+		return err
 	}
 	for _, f := range in.Files {
 		fid, err := d.file(in.Name, f)
@@ -89,21 +86,30 @@ func (d *document) members(id common.ElementID, p *spdx.Package, in Input) error
 	for name := range programs {
 		return fmt.Errorf("program %q is not among the archive's files", name)
 	}
-	if len(in.Files) > 0 {
-		p.FilesAnalyzed = true
-		p.PackageVerificationCode = &common.PackageVerificationCode{Value: verificationCode(in.Files)}
-		p.PackageLicenseInfoFromFiles = []string{noAssertion}
-	}
+	d.analyzed(p, in.Files)
 	return nil
 }
 
-func (d *document) file(archive string, f File) (common.ElementID, error) {
-	if err := f.check(); err != nil {
-		return "", err
+// analyzed says that the document lists a package's files, if it does.
+func (d *document) analyzed(p *spdx.Package, files []File) {
+	if len(files) > 0 {
+		p.FilesAnalyzed = true
+		p.PackageVerificationCode = &common.PackageVerificationCode{Value: verificationCode(files)}
+		p.PackageLicenseInfoFromFiles = []string{noAssertion}
 	}
+}
+
+func (d *document) file(archive string, f File) (common.ElementID, error) {
 	id := elementID("File", f.Name, archive)
 	if _, ok := d.files[id]; ok {
 		return "", fmt.Errorf("two files are called %q", f.Name)
+	}
+	return id, d.fileAs(id, f)
+}
+
+func (d *document) fileAs(id common.ElementID, f File) error {
+	if err := f.check(); err != nil {
+		return err
 	}
 	d.files[id] = &spdx.File{
 		FileName:           "./" + f.Name,
@@ -113,7 +119,7 @@ func (d *document) file(archive string, f File) (common.ElementID, error) {
 		LicenseInfoInFiles: []string{noAssertion},
 		FileCopyrightText:  noAssertion,
 	}
-	return id, nil
+	return nil
 }
 
 // packed takes up a program inside an archive: as a copy when it is an artifact, too, else with all that is linked.

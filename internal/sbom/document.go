@@ -31,10 +31,19 @@ const (
 	buildToolOf   = common.TypeRelationshipBuildToolOf
 	variantOf     = common.TypeRelationshipVariantOf
 	copyOf        = common.TypeRelationshipCopyOf
+	descendantOf  = common.TypeRelationshipDescendantOf
 )
 
-// comments explain relationships whose kind alone would not.
-var comments = map[string]string{variantOf: "linked in its place, by go.mod's replace directive"}
+// comment explains relationships whose kind alone would not.
+func (r relation) comment() string {
+	switch {
+	case r.kind != variantOf:
+		return ""
+	case strings.HasPrefix(string(r.to), "Index-"):
+		return "for its platform"
+	}
+	return "linked in its place, by go.mod's replace directive"
+}
 
 // document collects packages, files and relationships, each once.
 type document struct {
@@ -75,7 +84,8 @@ func (d *document) add(p *spdx.Package) common.ElementID {
 	}
 	p.PackageSupplier = &common.Supplier{Supplier: noAssertion}
 	p.PackageDownloadLocation = cmp.Or(p.PackageDownloadLocation, noAssertion)
-	p.PackageLicenseConcluded, p.PackageLicenseDeclared, p.PackageCopyrightText = noAssertion, noAssertion, noAssertion
+	p.PackageLicenseDeclared = cmp.Or(p.PackageLicenseDeclared, noAssertion)
+	p.PackageLicenseConcluded, p.PackageCopyrightText = noAssertion, noAssertion
 	p.IsFilesAnalyzedTagPresent = true
 	d.packages[id] = p
 	return id
@@ -117,7 +127,7 @@ func (d *document) encode(name string) ([]byte, error) {
 		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.kind, b.kind), cmp.Compare(a.to, b.to))
 	})
 	for _, r := range sorted {
-		doc.Relationships = append(doc.Relationships, &spdx.Relationship{Relationship: r.kind, RelationshipComment: comments[r.kind],
+		doc.Relationships = append(doc.Relationships, &spdx.Relationship{Relationship: r.kind, RelationshipComment: r.comment(),
 			RefA: common.DocElementID{ElementRefID: r.from}, RefB: common.DocElementID{ElementRefID: r.to}})
 	}
 	var b bytes.Buffer

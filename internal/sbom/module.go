@@ -16,7 +16,14 @@ import (
 const dirHashType = "dirHash"
 
 // linked takes up all that is linked into the program with that element.
-func (d *document) linked(id common.ElementID, b Binary) error {
+func (d *document) linked(id common.ElementID, b Binary) error { return d.link(id, b, "Main", d.graph) }
+
+// linkedForeign does so for a program that others built: of a version of its own, with modules whose imports nobody listed.
+func (d *document) linkedForeign(id common.ElementID, b Binary) error {
+	return d.link(id, b, "ForeignMain", nil)
+}
+
+func (d *document) link(id common.ElementID, b Binary, mainKind string, graph Graph) error {
 	if err := checkInfo(&b.BuildInfo); err != nil {
 		return badBuildInfo(err)
 	}
@@ -26,7 +33,7 @@ func (d *document) linked(id common.ElementID, b Binary) error {
 	if b.Main.Path == "" { // built without modules: nothing more is known
 		return nil
 	}
-	main := d.module(b.Main, "Main")
+	main := d.module(b.Main, mainKind)
 	d.relate(id, contains, main)
 	d.relate(main, dependsOn, stdlib)
 	elements := map[string]common.ElementID{Key(b.Main.Path, b.Main.Version): main, b.Main.Path: main}
@@ -36,7 +43,7 @@ func (d *document) linked(id common.ElementID, b Binary) error {
 		elements[Key(dep.Path, dep.Version)] = element
 	}
 	for from, element := range elements {
-		for _, to := range d.graph[from] {
+		for _, to := range graph[from] {
 			if target, ok := elements[to]; ok && target != element {
 				d.relate(element, dependsOn, target)
 			}
@@ -56,7 +63,7 @@ func (d *document) dependency(dep *debug.Module) common.ElementID {
 	return replacement
 }
 
-// module takes up one module of that kind: Main, Module or Replaced. A main
+// module takes up one module of that kind: Main, ForeignMain, Module or Replaced. A Main
 // module without a version has the release's.
 func (d *document) module(m debug.Module, kind string) common.ElementID {
 	p := &spdx.Package{PackageName: m.Path, PackageVersion: m.Version, PrimaryPackagePurpose: "LIBRARY"}
@@ -71,7 +78,7 @@ func (d *document) module(m debug.Module, kind string) common.ElementID {
 		purlVersion, p.PackageVersion = d.meta.Version, d.meta.Version
 		p.PackageComment = "The version is the release's; the program has none of its own"
 	}
-	if kind == "Main" {
+	if kind == "Main" || kind == "ForeignMain" {
 		p.PrimaryPackagePurpose = "APPLICATION"
 	}
 	p.PackageSPDXIdentifier = elementID(kind, m.Path, p.PackageVersion, m.Version, m.Sum)

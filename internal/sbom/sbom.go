@@ -64,7 +64,8 @@ type Input struct {
 
 // Binary is a Go program's own account of itself.
 type Binary struct {
-	Name string // the File's name, in an archive
+	Name   string // the File's name, in an archive or image; the path, in a base
+	SHA256 string // lower-case hex, of a program in a base; else ""
 	debug.BuildInfo
 }
 

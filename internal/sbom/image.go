@@ -1,0 +1,287 @@
+package sbom
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/package-url/packageurl-go"
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+
+	"github.com/sello-release/sello/internal/digest"
+)
+
+// Image is the container image of one platform.
+type Image struct {
+	Name         string      // its repository: registry.example/team/age
+	Platform     string      // linux/amd64, linux/arm/v7
+	Manifest     string      // SHA-256 of the platform's manifest, lower-case hex
+	Base         string      // repository of the image that it is built upon; "" for none
+	BaseDigest   string      // SHA-256 of the base's manifest of the platform, lower-case hex
+	Layers       []Layer     // the base's and its own, lowest first
+	Files        []File      // its own files, names without a leading slash
+	Binaries     []Binary    // those of Files that are Go programs
+	Packages     []OSPackage // of the base: Scan finds them
+	BaseBinaries []Binary    // Go programs of the base: Scan finds them, too
+}
+
+// Layer is a layer of an image, as its manifest names it.
+type Layer struct {
+	SHA256 string // lower-case hex, of the layer as it is transferred
+	Base   bool   // whether it is the base's
+}
+
+// ForImage gives the SPDX document of the image of one platform.
+func ForImage(meta Meta, in Image, graph Graph) ([]byte, error) {
+	d, err := newDocument(meta, graph)
+	if err != nil {
+		return nil, fmt.Errorf("describe image %s: %w", in.Name, err)
+	}
+	id, err := d.image(in)
+	if err != nil {
+		return nil, fmt.Errorf("describe image %s for %s: %w", in.Name, in.Platform, err)
+	}
+	d.relate(documentID, describes, id)
+	return d.encode(in.Name + "/" + in.Platform)
+}
+
+// ForIndex gives the SPDX document of an image for all its platforms: the index, with
+// that SHA-256 of its manifest, of which each platform's image is a variant. What several of them consist of is in the document once.
+func ForIndex(meta Meta, name, index string, images []Image, graph Graph) ([]byte, error) {
+	d, err := newDocument(meta, graph)
+	if err == nil {
+		err = checkImageName(name, index)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe image %s: %w", name, err)
+	}
+	root := d.add(&spdx.Package{
+		PackageName:               name,
+		PackageSPDXIdentifier:     elementID("Index", name, index),
+		PackageVersion:            d.meta.Version,
+		PackageSummary:            "Index of the image for each platform",
+		PackageChecksums:          []common.Checksum{{Algorithm: common.SHA256, Value: index}},
+		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(imagePurl(name, index, ""))},
+		PrimaryPackagePurpose:     "CONTAINER",
+	})
+	d.relate(documentID, describes, root)
+	d.relate(root, generatedFrom, d.source())
+	seen := map[string]bool{}
+	for _, in := range images {
+		if in.Name != name || seen[in.Platform] {
+			return nil, fmt.Errorf("describe image %s: another image, or the same for a second time: %s for %s", name, in.Name, in.Platform)
+		}
+		seen[in.Platform] = true
+		id, err := d.image(in)
+		if err != nil {
+			return nil, fmt.Errorf("describe image %s for %s: %w", name, in.Platform, err)
+		}
+		d.relate(id, variantOf, root)
+	}
+	return d.encode(name)
+}
+
+func (in Image) check() error {
+	if err := checkImageName(in.Name, in.Manifest); err != nil {
+		return err
+	}
+	if in.Platform == "" || strings.ContainsFunc(in.Platform, isUnprintable) {
+		return errors.New("image without a printable platform")
+	}
+	if in.Base != "" {
+		if err := checkImageName(in.Base, in.BaseDigest); err != nil {
+			return fmt.Errorf("base: %w", err)
+		}
+	}
+	for _, l := range in.Layers {
+		if !digest.IsSHA256(l.SHA256) || l.Base && in.Base == "" {
+			return fmt.Errorf("layer %q has no proper SHA-256, or no base that it comes from", l.SHA256)
+		}
+	}
+	if in.Base == "" && (in.BaseDigest != "" || len(in.Packages)+len(in.BaseBinaries) > 0) {
+		return errors.New("parts of a base, and no base")
+	}
+	return nil
+}
+
+func checkImageName(name, sum string) error {
+	if name == "" || strings.HasSuffix(name, "/") || strings.ContainsFunc(name, isUnprintable) || !digest.IsSHA256(sum) {
+		return fmt.Errorf("image %q without a printable name and a SHA-256", name)
+	}
+	return nil
+}
+
+// image takes up the image of one platform with all that it consists of.
+func (d *document) image(in Image) (common.ElementID, error) {
+	if err := in.check(); err != nil {
+		return "", err
+	}
+	p := &spdx.Package{
+		PackageName:               in.Name,
+		PackageSPDXIdentifier:     elementID("Image", in.Name, in.Platform, in.Manifest),
+		PackageVersion:            d.meta.Version,
+		PackageSummary:            "For " + in.Platform,
+		PackageChecksums:          []common.Checksum{{Algorithm: common.SHA256, Value: in.Manifest}},
+		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(imagePurl(in.Name, in.Manifest, in.Platform))},
+		PrimaryPackagePurpose:     "CONTAINER",
+	}
+	id := d.add(p)
+	d.relate(id, generatedFrom, d.source())
+	if err := d.imageFiles(id, p, in); err != nil {
+		return "", err
+	}
+	var base common.ElementID
+	if in.Base != "" {
+		var err error
+		if base, err = d.base(in); err != nil {
+			return "", err
+		}
+		d.relate(id, descendantOf, base)
+	}
+	for _, l := range in.Layers {
+		layer := d.layer(l)
+		d.relate(id, contains, layer)
+		if l.Base {
+			d.relate(base, contains, layer)
+		}
+	}
+	return id, nil
+}
+
+// imageFiles takes up the files that the release put into an image, and what is linked into the programs among them.
+func (d *document) imageFiles(id common.ElementID, p *spdx.Package, in Image) error {
+	programs, err := byName(in.Binaries)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, f := range in.Files {
+		if seen[f.Name] {
+			return fmt.Errorf("two files are called %q", f.Name)
+		}
+		seen[f.Name] = true
+		fid := elementID("File", f.Name, f.SHA256)
+		if _, ok := d.files[fid]; !ok { // else it is in another platform's image, too
+			if err := d.fileAs(fid, f); err != nil {
+				return err
+			}
+		}
+		d.relate(id, contains, fid)
+		b, ok := programs[f.Name]
+		if !ok {
+			continue
+		}
+		delete(programs, f.Name)
+		if err := d.packed(fid, f, b); err != nil {
+			return err
+		}
+	}
+	for name := range programs {
+		return fmt.Errorf("program %q is not among the image's files", name)
+	}
+	d.analyzed(p, in.Files)
+	if len(in.Files) > 0 && in.Base != "" {
+		p.PackageComment = "The verification code is over the files that were put upon the base; the base's are not listed"
+	}
+	return nil
+}
+
+func (d *document) layer(l Layer) common.ElementID {
+	return d.add(&spdx.Package{
+		PackageName:           "sha256:" + l.SHA256,
+		PackageSPDXIdentifier: common.ElementID("Layer-" + l.SHA256),
+		PackageSummary:        "Layer of an image",
+		PackageChecksums:      []common.Checksum{{Algorithm: common.SHA256, Value: l.SHA256}},
+		PrimaryPackagePurpose: "ARCHIVE",
+	})
+}
+
+// base takes up the image that others are built upon, with its packages and programs.
+func (d *document) base(in Image) (common.ElementID, error) {
+	p := &spdx.Package{
+		PackageName:               in.Base,
+		PackageSPDXIdentifier:     elementID("Base", in.Base, in.Platform, in.BaseDigest),
+		PackageVersion:            "sha256:" + in.BaseDigest,
+		PackageSummary:            "Base image for " + in.Platform,
+		PackageChecksums:          []common.Checksum{{Algorithm: common.SHA256, Value: in.BaseDigest}},
+		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(imagePurl(in.Base, in.BaseDigest, in.Platform))},
+		PrimaryPackagePurpose:     "CONTAINER",
+	}
+	id := d.add(p)
+	var unread []string
+	for _, pkg := range in.Packages {
+		if pkg.Unread != "" {
+			unread = append(unread, pkg.Unread)
+			continue
+		}
+		element, err := d.osPackage(pkg)
+		if err != nil {
+			return "", err
+		}
+		d.relate(id, contains, element)
+	}
+	slices.Sort(unread)
+	p.PackageComment = strings.Join(slices.Compact(unread), "\n")
+	if strings.ContainsFunc(strings.ReplaceAll(p.PackageComment, "\n", ""), isUnprintable) {
+		return "", errors.New("control characters in what is said about the base")
+	}
+	programs, err := byName(in.BaseBinaries)
+	if err != nil {
+		return "", err
+	}
+	for _, b := range programs {
+		if err := d.baseProgram(id, b); err != nil {
+			return "", err
+		}
+	}
+	return id, nil
+}
+
+// baseProgram takes up a Go program that came with the base. The release's version and its import graph say nothing about it.
+func (d *document) baseProgram(base common.ElementID, b Binary) error {
+	if b.Name == "" || strings.ContainsFunc(b.Name, isUnprintable) || b.SHA256 != "" && !digest.IsSHA256(b.SHA256) {
+		return fmt.Errorf("program %q of the base cannot be described", b.Name)
+	}
+	p := &spdx.Package{
+		PackageName:           b.Name,
+		PackageSPDXIdentifier: elementID("BaseProgram", b.Name, b.SHA256, b.String()),
+		PackageVersion:        strings.TrimPrefix(b.Main.Version, devel),
+		PackageFileName:       b.Name,
+		PackageComment:        account(b),
+		PrimaryPackagePurpose: "APPLICATION",
+	}
+	if b.SHA256 != "" {
+		p.PackageChecksums = []common.Checksum{{Algorithm: common.SHA256, Value: b.SHA256}}
+	}
+	if purl := packagePurl(b, ""); purl != "" {
+		p.PackageExternalReferences = append(p.PackageExternalReferences, purlRef(purl))
+	}
+	id := d.add(p)
+	d.relate(base, contains, id)
+	return d.linkedForeign(id, b)
+}
+
+func byName(binaries []Binary) (map[string]Binary, error) {
+	m := make(map[string]Binary, len(binaries))
+	for _, b := range binaries {
+		m[b.Name] = b
+	}
+	if len(m) != len(binaries) {
+		return nil, errors.New("two programs of one name")
+	}
+	return m, nil
+}
+
+// imagePurl names an image by the SHA-256 of its manifest; platform is "" for an index.
+// See the purl specification's type oci: the name is the repository's last part, and the repository is a qualifier.
+func imagePurl(repository, sum, platform string) string {
+	qualifiers := map[string]string{"repository_url": strings.ToLower(repository)}
+	if _, rest, ok := strings.Cut(platform, "/"); ok {
+		qualifiers["arch"], _, _ = strings.Cut(rest, "/")
+	}
+	return packageurl.NewPackageURL(packageurl.TypeOCI, "", strings.ToLower(path.Base(repository)), "sha256:"+sum,
+		packageurl.QualifiersFromMap(qualifiers), "").ToString()
+}

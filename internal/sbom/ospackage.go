@@ -1,0 +1,116 @@
+package sbom
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/github/go-spdx/v2/spdxexp"
+	"github.com/package-url/packageurl-go"
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
+)
+
+// Types of packages, as package URLs name them.
+const (
+	typeDeb = "deb"
+	typeAPK = "apk"
+	typeRPM = "rpm"
+)
+
+// OSPackage is a package that a distribution's package manager installed, or
+// with Unread, something of which the packages could not be told.
+type OSPackage struct {
+	Type    string // deb, apk or rpm
+	Name    string
+	Version string // as the package manager compares it, without RPM's epoch
+	Epoch   string // RPM's; "" when there is none
+	Arch    string // as the distribution names it: amd64, x86_64, all; "" when unknown
+	Source  string // what it was built from, where the database tells: a name, name@version, or RPM's file name
+	License string // as the package declares it; "" when it does not
+	Distro  Distro
+
+	// Unread is a sentence about something that may hold packages and was not read. All else is empty then.
+	Unread string
+}
+
+// Distro is what os-release(5) says of the distribution.
+type Distro struct {
+	ID      string // debian, alpine; "" when unknown
+	Version string // 12, 3.22.1, or a code name; "" when there is none
+}
+
+func (d Distro) String() string {
+	if d.ID == "" || d.Version == "" {
+		return d.ID
+	}
+	return d.ID + "-" + d.Version
+}
+
+func (p OSPackage) check() error {
+	switch {
+	case p.Type != typeDeb && p.Type != typeAPK && p.Type != typeRPM:
+		return fmt.Errorf("package %q of unknown type %q", p.Name, p.Type)
+	case p.Name == "" || p.Version == "":
+		return fmt.Errorf("%s package %q without a name and a version", p.Type, p.Name)
+	case strings.ContainsFunc(p.Name+p.Version+p.Epoch+p.Arch+p.Source+p.License+p.Distro.String(), isUnprintable):
+		return fmt.Errorf("%s package %q with control characters", p.Type, p.Name)
+	}
+	return nil
+}
+
+// osPackage takes up a package of a distribution.
+func (d *document) osPackage(o OSPackage) (common.ElementID, error) {
+	if err := o.check(); err != nil {
+		return "", err
+	}
+	version := o.Version
+	if o.Epoch != "" {
+		version = o.Epoch + ":" + version
+	}
+	p := &spdx.Package{
+		PackageName:               o.Name,
+		PackageSPDXIdentifier:     elementID("OS", o.Name, version, o.Type, o.Arch, o.Source, o.License, o.Distro.String()),
+		PackageVersion:            version,
+		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(o.purl())},
+	}
+	if o.Source != "" {
+		p.PackageSourceInfo = "built from " + o.Source
+	}
+	switch {
+	case isLicense(o.License):
+		p.PackageLicenseDeclared = o.License
+	case o.License != "":
+		p.PackageLicenseComments = "Declared as " + o.License + ", which is no SPDX licence expression"
+	}
+	return d.add(p), nil
+}
+
+// purl names the package with the qualifiers that databases of vulnerabilities look for:
+// arch, distro, epoch, and upstream for what it was built from.
+func (p OSPackage) purl() string {
+	qualifiers := map[string]string{}
+	for k, v := range map[string]string{"arch": p.Arch, "distro": p.Distro.String(), "epoch": p.Epoch, "upstream": p.Source} {
+		if v != "" {
+			qualifiers[k] = v
+		}
+	}
+	return packageurl.NewPackageURL(p.Type, p.Distro.ID, p.Name, p.Version, packageurl.QualifiersFromMap(qualifiers), "").ToString()
+}
+
+func compareOSPackages(a, b OSPackage) int {
+	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Version, b.Version),
+		cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Unread, b.Unread))
+}
+
+// maxLicense bounds the licence expressions that are looked into, in bytes.
+const maxLicense = 2000
+
+// isLicense reports whether s is an SPDX licence expression (SPDX 2.3, annex D) that needs no other part of the document.
+func isLicense(s string) bool {
+	if s == "" || len(s) > maxLicense || strings.Count(s, "(") > 20 {
+		return false
+	}
+	ok, _ := spdxexp.ValidateLicensesWithOptions([]string{s}, spdxexp.ValidateLicensesOptions{FailAllLicenseRefs: true, FailAllDocumentRefs: true})
+	return ok
+}
