@@ -125,13 +125,14 @@ func (p *s3Provider) cause(err error) cause {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode() {
-		case "NoSuchKey", "NotFound":
+		case "NoSuchKey": // not "NotFound", which the client makes of any web server's 404
 			return causeAbsent
 		case "NoSuchBucket":
 			return causeNoBucket
 		case "PreconditionFailed", "ConditionalRequestConflict":
 			return causeCondition
-		case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "AllAccessDisabled":
+		case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "AllAccessDisabled",
+			"XAdminUserNotFound": // versitygw's InvalidAccessKeyId
 			return causeDenied
 		}
 	}
@@ -141,7 +142,7 @@ func (p *s3Provider) cause(err error) cause {
 	}
 	var region *aws.MissingRegionError
 	text := err.Error()
-	if errors.As(err, &region) || strings.Contains(text, "get credentials") || strings.Contains(text, "Missing Region") || strings.Contains(text, "failed to get shared config profile") {
+	if errors.As(err, &region) || strings.Contains(text, "get credentials") || strings.Contains(text, "Missing Region") || strings.Contains(text, "Invalid region") || strings.Contains(text, "failed to get shared config profile") {
 		return causeNoIdentity
 	}
 	return causeOther
@@ -149,10 +150,7 @@ func (p *s3Provider) cause(err error) cause {
 
 // doubtful: Amazon's own S3 keeps to conditions; behind another endpoint there may be anything.
 func (p *s3Provider) doubtful() bool {
-	if p.url.Query().Get("endpoint") != "" || os.Getenv("AWS_ENDPOINT_URL") != "" || os.Getenv("AWS_ENDPOINT_URL_S3") != "" {
-		return true
-	}
-	return false
+	return p.url.Query().Get("endpoint") != "" || os.Getenv("AWS_ENDPOINT_URL") != "" || os.Getenv("AWS_ENDPOINT_URL_S3") != ""
 }
 
 func (p *s3Provider) access() string {

@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -19,7 +18,19 @@ var options = map[string][]string{
 	"azblob": {"storage_account", "protocol", "localemu"},
 }
 
-var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,220}$`)
+// maxBucketName is Google's limit with dots, in bytes; the others allow 63.
+const maxBucketName = 222
+
+func isBucketName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return false
+		}
+	}
+	return len(s) > 1 && len(s) <= maxBucketName
+}
 
 // openBlob makes the bucket of an object store, from a URL of its scheme.
 func openBlob(u *url.URL) (Bucket, error) {
@@ -31,7 +42,7 @@ func openBlob(u *url.URL) (Bucket, error) {
 		return nil, bad("its options cannot be parsed")
 	case u.User != nil:
 		return nil, bad("it holds credentials, which come from the environment; change them if they were real")
-	case !bucketName.MatchString(u.Host) || u.Opaque != "":
+	case !isBucketName(u.Host) || u.Opaque != "":
 		return nil, bad("it names no bucket")
 	case u.Fragment != "" || u.Path != "" && u.Path != "/":
 		return nil, bad("it has a path; write prefix=folder/ as an option instead")
