@@ -15,25 +15,28 @@ import (
 // file is hashed once and judged. An error means that the folder or the trust file could
 // not be read; what was found wrong is in the report.
 func Dir(ctx context.Context, dir string, o Options) (*Report, error) {
-	v, err := newVerifier(o)
-	if err != nil {
-		return nil, err
-	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	defer root.Close()
-	t, err := v.scan(ctx, root)
+	return Files(ctx, dir, folderSource{root}, o)
+}
+
+func (v *verifier) files(ctx context.Context, name string, src Source) (*Report, error) {
+	t, err := v.scan(ctx, src)
 	if err != nil {
-		return nil, fmt.Errorf("verify %s: %w", dir, err)
+		return nil, fmt.Errorf("verify %s: %w", name, err)
 	}
-	r := &Report{Artifact: dir, Scope: ScopeRelease, Files: len(t.files)}
+	r := &Report{Artifact: name, Scope: ScopeRelease, Files: len(t.files)}
 	d := folder{verifier: v, tree: t, report: r, files: t.files}
 	if staged := t.below(stage.FilesFolder); len(staged) > 0 {
 		d.files, r.Scope = staged, ScopeStage
 	}
 	d.judge()
+	if err := d.images(ctx, src); err != nil {
+		return nil, fmt.Errorf("verify %s: %w", name, err)
+	}
 	return d.into(r), nil
 }
 
@@ -98,6 +101,7 @@ func (d *folder) statement() {
 	}
 	d.said = said
 	names := maps.Clone(said)
+	d.saidImages(names)
 	for name := range d.files {
 		names[name] = ""
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,26 +36,33 @@ func verifyFile(ctx context.Context, path, top string, o Options) (*Report, erro
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	dir, name := place(abs, top)
-	single, err := v.readOne(ctx, abs)
+	single, err := v.readOne(ctx, abs, openFile)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	r := &Report{Artifact: path, Scope: ScopeFile, Files: 1}
-	s := subject{name: filepath.Base(path), sha256: single.sha256, bundle: single.bundle, where: path + stage.BundleSuffix}
-	var f findings
-	v.checkTrust(&f)
 	if dir == "" {
-		v.alone(&f, r, s)
-		return f.into(r), nil
+		return v.judgeOne(ctx, path, filepath.Base(path), single, nil)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	defer root.Close()
-	in := surroundings{verifier: v, findings: f, root: root, report: r, staged: strings.HasPrefix(name, stage.FilesFolder+"/")}
+	return v.judgeOne(ctx, path, name, single, folderSource{root})
+}
+
+// judgeOne judges a file that was read; src is the release or stage that it stands in under name, nil when there is none.
+func (v *verifier) judgeOne(ctx context.Context, shown, name string, single *file, src Source) (*Report, error) {
+	r := &Report{Artifact: shown, Scope: ScopeFile, Files: 1}
+	s := subject{name: strings.TrimPrefix(name, stage.FilesFolder+"/"), sha256: single.sha256, bundle: single.bundle, where: shown + stage.BundleSuffix}
+	var f findings
+	v.checkTrust(&f)
+	if src == nil {
+		v.alone(&f, r, s)
+		return f.into(r), nil
+	}
+	in := surroundings{verifier: v, findings: f, src: src, report: r, staged: strings.HasPrefix(name, stage.FilesFolder+"/")}
 	r.Scope = ScopeFileInRelease
-	s.name = strings.TrimPrefix(name, stage.FilesFolder+"/")
 	if err := in.judge(ctx, s, single.size); err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
@@ -84,21 +92,18 @@ func place(abs, top string) (dir, name string) {
 }
 
 // readOne hashes the file and reads its bundle.
-func (v *verifier) readOne(ctx context.Context, path string) (*file, error) {
+func (v *verifier) readOne(ctx context.Context, name string, open func(name string) (io.ReadCloser, error)) (*file, error) {
 	h := hasher{sum: sha256.New(), buf: make([]byte, bufferSize)}
-	out := &file{name: path}
-	f, err := os.Open(path)
+	out := &file{name: name}
+	f, err := open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", path))
-	}
 	if out.size, out.sha256, _, err = h.hash(ctx, f, 0); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	b, err := os.Open(path + stage.BundleSuffix)
+	b, err := open(name + stage.BundleSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return out, nil
 	}
@@ -108,10 +113,23 @@ func (v *verifier) readOne(ctx context.Context, path string) (*file, error) {
 	defer b.Close()
 	_, _, data, err := h.hash(ctx, b, sign.MaxBundle)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", b.Name(), err)
+		return nil, fmt.Errorf("read %s: %w", name+stage.BundleSuffix, err)
 	}
 	out.bundle = v.attestation(data)
 	return out, nil
+}
+
+// openFile opens a regular file; the user named it, so that it may be a link.
+func openFile(name string) (io.ReadCloser, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", name))
+	}
+	return f, nil
 }
 
 // alone judges a file by its provenance and nothing else.
@@ -133,7 +151,7 @@ func (v *verifier) alone(f *findings, r *Report, s subject) {
 type surroundings struct {
 	*verifier
 	findings
-	root   *os.Root
+	src    Source
 	report *Report
 	staged bool
 }
@@ -195,7 +213,7 @@ func (in *surroundings) statement(content []byte, list *stage.Stage, s subject, 
 
 // small reads a small file of the release; nil when there is none.
 func (in *surroundings) small(ctx context.Context, name string, limit int64) (content []byte, sha string, err error) {
-	f, err := openRegular(in.root, name)
+	f, err := in.src.Open(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil
 	}
@@ -214,16 +232,16 @@ func (in *surroundings) small(ctx context.Context, name string, limit int64) (co
 // signOffs reads the sign-offs of the release, by file name without its ending.
 func (in *surroundings) signOffs(ctx context.Context) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	entries, err := fs.ReadDir(in.root.FS(), stage.SignOffFolder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	entries, err := in.src.List(ctx, stage.SignOffFolder+"/")
+	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		id, ok := strings.CutSuffix(e.Name(), stage.BundleSuffix)
-		if !ok || !e.Type().IsRegular() || len(out) >= maxSignOffs {
+		id, ok := strings.CutSuffix(strings.TrimPrefix(e.Name, stage.SignOffFolder+"/"), stage.BundleSuffix)
+		if !ok || e.Irregular || strings.Contains(id, "/") || len(out) >= maxSignOffs {
 			continue
 		}
-		if out[id], _, err = in.small(ctx, stage.SignOffFolder+"/"+e.Name(), maxSignOff); err != nil {
+		if out[id], _, err = in.small(ctx, e.Name, maxSignOff); err != nil {
 			return nil, err
 		}
 	}

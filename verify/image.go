@@ -20,7 +20,6 @@ import (
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
-	"github.com/sello-release/sello/internal/store"
 )
 
 // maxImageManifest bounds a manifest that is read, in bytes; maxBundles how many attestations of one kind are looked at.
@@ -105,15 +104,12 @@ func LayoutDir(ctx context.Context, dir string, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	abs, err := filepath.Abs(dir)
+	opened, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	bucket, err := store.Open("file://"+filepath.ToSlash(abs), "")
-	if err != nil {
-		return nil, err
-	}
-	layout, err := registry.OpenLayout(ctx, bucket, "")
+	defer opened.Close()
+	layout, err := openLayout(ctx, folderSource{opened})
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +133,12 @@ func LayoutDir(ctx context.Context, dir string, o Options) (*Report, error) {
 	return f.into(r), nil
 }
 
+// isImage reports whether arg names an image in a registry, with a tag or a digest.
+func isImage(arg string) bool {
+	ref, err := registry.ParseReference(arg)
+	return err == nil && (ref.Tag != "" || ref.Digest != "")
+}
+
 // isLayout reports whether dir is an OCI image layout, and neither a stage nor a release.
 func isLayout(dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, ocispec.ImageLayoutFile))
@@ -154,6 +156,8 @@ type imageJudge struct {
 	list   *stage.Stage // the stage that the image is of, when one is known
 	image  *stage.Image // the image in it
 	whole  bool         // read every blob too
+
+	unreleased bool // a stage: no release statement is looked for
 
 	read map[godigest.Digest]map[string][][]byte
 }
@@ -332,6 +336,9 @@ func (j *imageJudge) sbomOf(data []byte, sha256 string) (string, error) {
 
 // statement judges the release statement that is attached to the index, if there is one.
 func (j *imageJudge) statement(ctx context.Context, root ocispec.Descriptor) (bool, error) {
+	if j.unreleased {
+		return false, nil
+	}
 	bundles, err := j.bundles(ctx, root)
 	if err != nil {
 		return false, err

@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"runtime"
 	"slices"
@@ -31,6 +30,8 @@ const (
 	maxSignOff  = 256 << 10 // bytes of one sign-off
 	maxSignOffs = 1000
 	bufferSize  = 256 << 10
+
+	remoteWorkers = 8 // files that are read at one time where each waits for a network
 )
 
 // file is one file of a folder, as it was read.
@@ -48,45 +49,42 @@ type tree struct {
 	irregular []string // links, devices and the like, which are refused and not read
 }
 
-// scan reads every file of a folder once, the biggest first, on all cores.
-func (v *verifier) scan(ctx context.Context, root *os.Root) (*tree, error) {
-	t := &tree{files: map[string]*file{}}
-	var files []*file
-	err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case d.IsDir() && strings.Count(name, "/") >= maxDepth, len(files) >= maxFiles, len(t.irregular) >= maxFiles:
-			return &gate.Refusal{Code: "folder-too-large", What: "the folder is too large or too deep to be a release", Expected: fmt.Sprintf("at most %d files, %d levels", maxFiles, maxDepth),
-				Fix: "give the folder of one release: the one with stage.json in it"}
-		case d.IsDir():
-			return nil
-		case !d.Type().IsRegular():
-			t.irregular = append(t.irregular, name)
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		f := &file{name: name, size: info.Size()}
-		files = append(files, f)
-		t.files[name] = f
-		return nil
-	})
+// scan reads every file of a source once, the biggest first, on all cores.
+func (v *verifier) scan(ctx context.Context, src Source) (*tree, error) {
+	entries, err := src.List(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("list folder: %w", err)
 	}
-	return t, v.readAll(ctx, root, files)
+	if len(entries) > maxFiles {
+		return nil, tooLarge()
+	}
+	t := &tree{files: make(map[string]*file, len(entries))}
+	files := make([]*file, 0, len(entries))
+	for _, e := range entries {
+		switch {
+		case !fs.ValidPath(e.Name) || t.files[e.Name] != nil:
+			return nil, fmt.Errorf("list folder: the source gives %.200q, or gives it twice", e.Name)
+		case strings.Count(e.Name, "/") > maxDepth:
+			return nil, tooLarge()
+		case e.Irregular:
+			t.irregular = append(t.irregular, e.Name)
+			continue
+		}
+		f := &file{name: e.Name, size: e.Size}
+		files = append(files, f)
+		t.files[e.Name] = f
+	}
+	return t, v.readAll(ctx, src, files)
 }
 
-func (v *verifier) readAll(ctx context.Context, root *os.Root, files []*file) error {
+func (v *verifier) readAll(ctx context.Context, src Source, files []*file) error {
 	slices.SortStableFunc(files, func(a, b *file) int { return int(min(1, max(-1, b.size-a.size))) })
 	workers := v.Workers
 	if workers <= 0 {
 		workers = max(2, runtime.GOMAXPROCS(0))
+		if _, local := src.(folderSource); !local {
+			workers = max(workers, remoteWorkers)
+		}
 	}
 	work := make(chan *file)
 	group, ctx := errgroup.WithContext(ctx)
@@ -94,7 +92,7 @@ func (v *verifier) readAll(ctx context.Context, root *os.Root, files []*file) er
 		group.Go(func() error {
 			h := hasher{sum: sha256.New(), buf: make([]byte, bufferSize)}
 			for f := range work {
-				if err := v.read(ctx, root, f, &h); err != nil {
+				if err := v.read(ctx, src, f, &h); err != nil {
 					return fmt.Errorf("read %s: %w", f.name, err)
 				}
 			}
@@ -116,8 +114,8 @@ func (v *verifier) readAll(ctx context.Context, root *os.Root, files []*file) er
 }
 
 // read hashes one file, and keeps what is to be parsed: the bytes that were hashed are the bytes that are parsed.
-func (v *verifier) read(ctx context.Context, root *os.Root, f *file, h *hasher) error {
-	r, err := openRegular(root, f.name)
+func (v *verifier) read(ctx context.Context, src Source, f *file, h *hasher) error {
+	r, err := src.Open(ctx, f.name)
 	if err != nil {
 		return err
 	}
@@ -145,23 +143,6 @@ func keep(name string) (limit int64, bundle bool) {
 		return sign.MaxBundle, true
 	}
 	return 0, false
-}
-
-// openRegular opens a regular file below root without following a link, and without waiting on a pipe that took its place.
-func openRegular(root *os.Root, name string) (*os.File, error) {
-	r, err := root.OpenFile(name, os.O_RDONLY|noFollow, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := r.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = irregular(name)
-	}
-	if err != nil {
-		r.Close()
-		return nil, err
-	}
-	return r, nil
 }
 
 func irregular(name string) error {

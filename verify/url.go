@@ -23,12 +23,13 @@ import (
 
 func isURL(s string) bool {
 	scheme, _, ok := strings.Cut(s, "://")
-	return ok && slices.Contains([]string{"http", "https", "file"}, strings.ToLower(scheme))
+	return ok && (slices.Contains([]string{"http", "https", "file"}, strings.ToLower(scheme)) || isBucket(scheme))
 }
 
 // URL downloads a file with its bundle, and stage.json, release statement and sign-offs where they are found in its
 // folder or at most six above, into a folder of its own, verifies that as File does, and removes
-// it. A URL that ends in a slash is a whole release, verified as by Dir. http, https and file.
+// it. A URL that ends in a slash is a whole release, verified as by Dir. http, https and file; and s3, gs and azblob through
+// Options.Buckets, which are listed and read where they are.
 //
 // Downloads are bounded: in size, in time without progress, and in redirects, which never lead from https to
 // http. A file that the server does not have (403, 404, 410) is not there; any other failure is an error.
@@ -40,8 +41,11 @@ func URL(ctx context.Context, rawURL string, o Options) (*Report, error) {
 	if err != nil || u.Scheme != "file" && u.Host == "" {
 		return nil, urlRefusal("url-unsupported", "this is not a URL that can be verified", "https://host/path", fmt.Sprintf("%.200q", rawURL), err)
 	}
-	if u.Scheme == "file" {
+	switch {
+	case u.Scheme == "file":
 		return local(ctx, u, o)
+	case isBucket(u.Scheme):
+		return inBucket(ctx, u, o)
 	}
 	tmp, err := os.MkdirTemp("", "sello-verify-")
 	if err != nil {

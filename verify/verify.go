@@ -17,7 +17,7 @@
 // # What it promises
 //
 // Everything is decided from the files and the trust file alone: there is no network, but
-// in URL, and no state. Every byte is read once, and the bytes that are hashed are those that are
+// in URL and in what a Source does, and no state. Every byte is read once, and the bytes that are hashed are those that are
 // parsed. Only keys in the trust file count, each for its role. The build level is the one
 // that the trust file grants to the pair of signer and builder; what provenance says of itself
 // decides nothing (SLSA v1.2, Verifying artifacts). Checks are made in this order: signature,
@@ -26,7 +26,7 @@
 // A folder is a release (stage.json, its files, sign-offs/, release.sigstore.json) or a
 // stage (stage.json, sign-offs/, files/). It has to be complete: a missing, an
 // extra and a changed file are each refused, and symbolic links are not followed.
-// Leaving evidence out never makes a release that is refused acceptable.
+// Leaving evidence out never makes a release that is refused acceptable. Files verifies the same in any Source, such as a bucket.
 //
 // A file by itself, with nothing but its bundle, is judged by its provenance: the report's scope is
 // then "file". With stage.json in the same folder or at most six above, the file
@@ -44,6 +44,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -70,20 +71,28 @@ type Options struct {
 	SkipSignOffs   bool // for a stage that is to be signed off
 	Unreleased     bool // for a promoted folder whose release statement is not made yet
 
+	// Buckets opens the bucket of an s3, gs or azblob URL, which has no path: bucket.Open of verify/bucket, which brings
+	// the clients of these stores along. Without it such URLs are refused. A source that is an io.Closer is closed.
+	Buckets func(ctx context.Context, rawURL string) (Source, error)
+
 	MaxDownload int64 // URL only: bytes of one file; zero is 8 GiB
 	Workers     int   // how many files are hashed at one time; zero is one a core
 }
 
-// Any verifies what arg names: a URL (http, https, file), a folder or a file.
+// Any verifies what arg names: a URL (http, https, file, and s3, gs, azblob through Options.Buckets), a folder or a file.
 func Any(ctx context.Context, arg string, o Options) (*Report, error) {
 	if isURL(arg) {
 		return URL(ctx, arg, o)
 	}
 	info, err := os.Stat(arg)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isImage(arg):
+		return Image(ctx, arg, o)
+	case err != nil:
 		return nil, fmt.Errorf("verify: %w", err)
-	}
-	if info.IsDir() {
+	case info.IsDir() && isLayout(arg):
+		return LayoutDir(ctx, arg, o)
+	case info.IsDir():
 		return Dir(ctx, arg, o)
 	}
 	return File(ctx, arg, o)

@@ -13,6 +13,7 @@ import (
 	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/ui"
 	"github.com/sello-release/sello/verify"
+	"github.com/sello-release/sello/verify/bucket"
 )
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -37,7 +38,7 @@ that you trust: the verdict is worth as much as that.`,
 			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) && !strings.Contains(args[0], "://") {
 				return usage("there is no "+args[0], "give the path of a file or folder, or a URL")
 			}
-			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now()})
+			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now(), Buckets: bucket.Open})
 			if err != nil {
 				return err
 			}

@@ -66,7 +66,7 @@ func (o Options) withDefaults() Options {
 type Client struct {
 	o    Options
 	http *transport
-	auth *auth.Client
+	auth *authorized
 
 	mu    sync.Mutex
 	repos map[string]*Repository
@@ -91,14 +91,31 @@ func New(o Options) (*Client, error) {
 	t := &transport{base: base, o: o, hold: map[string]time.Time{}}
 	return &Client{
 		o: o, http: t, repos: map[string]*Repository{}, blobs: map[string]string{},
-		auth: &auth.Client{
+		auth: &authorized{&auth.Client{
 			Client:     &http.Client{Transport: t, CheckRedirect: checkRedirect},
 			Header:     http.Header{"User-Agent": {o.UserAgent}},
 			Credential: o.Credentials,
 			Cache:      auth.NewCache(),
 			ClientID:   "sello",
-		},
+		}},
 	}, nil
+}
+
+// authorized asks once more when a token that several requests share ran out between
+// its renewal and its use.
+type authorized struct{ client *auth.Client }
+
+// Do implements remote.Client.
+func (a *authorized) Do(req *http.Request) (*http.Response, error) {
+	resp, err := a.client.Do(req)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !repeatable(req) || resp.Request.Header.Get("Authorization") == "" {
+		return resp, err
+	}
+	drain(resp)
+	if req, err = again(req); err != nil {
+		return nil, err
+	}
+	return a.client.Do(req)
 }
 
 // Open opens one repository: New and its Open in one.

@@ -58,6 +58,9 @@ func Copy(ctx context.Context, from Source, to *Repository, root ocispec.Descrip
 		return CopyStats{}, &gate.Refusal{Code: "manifest-invalid", What: "this is no image: " + why, Where: root.Digest.String(),
 			Fix: "name an image's manifest or index"}
 	}
+	if root.Size > MaxManifest {
+		return CopyStats{}, tooLarge(root.Digest.String())
+	}
 	err := c.manifest(ctx, root, nil, nil)
 	return CopyStats{c.manifests.Load(), c.sent.Load(), c.mounted.Load(), c.present.Load(), c.bytes.Load()}, err
 }

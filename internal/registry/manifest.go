@@ -67,6 +67,9 @@ func ParseManifest(desc ocispec.Descriptor, data []byte) (*Manifest, error) {
 			if d.Digest == desc.Digest {
 				return nil, loop(desc.Digest)
 			}
+			if d.Size > MaxManifest {
+				return nil, tooLarge(d.Digest.String())
+			}
 		}
 		return m, nil
 	}
@@ -117,7 +120,7 @@ func badDescriptors(m *Manifest) string {
 		if !IsManifest(d.MediaType) {
 			return fmt.Sprintf("it names a manifest of media type %q", d.MediaType)
 		}
-		if why := badDescriptor(d, MaxManifest); why != "" {
+		if why := badDescriptor(d, MaxBlob); why != "" { // ParseManifest says more of what is too large
 			return why
 		}
 	}

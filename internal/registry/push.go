@@ -45,7 +45,7 @@ func uploadAgain(a *errcode.ErrorResponse, denials *int) bool {
 	switch a.StatusCode {
 	case http.StatusUnauthorized:
 		*denials++
-		return *denials < 2
+		return *denials < 5
 	case http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable:
 		return a.Method == http.MethodPut
 	}

@@ -43,6 +43,9 @@ func (r *Repository) Referrers(ctx context.Context, desc ocispec.Descriptor, art
 			if d.Digest == desc.Digest {
 				return loop(desc.Digest)
 			}
+			if d.Size > MaxManifest {
+				return tooLarge(r.at(d.Digest))
+			}
 			if !seen[d.Digest] {
 				seen[d.Digest] = true
 				all = append(all, d)
@@ -66,7 +69,7 @@ func badReferrer(d ocispec.Descriptor) string {
 	if !IsManifest(d.MediaType) {
 		return fmt.Sprintf("it names content of media type %q", printable(d.MediaType))
 	}
-	return badDescriptor(d, MaxManifest)
+	return badDescriptor(d, MaxBlob)
 }
 
 // explainReferrers is explain for a list: a list that is too large is a flood, and
@@ -74,7 +77,7 @@ func badReferrer(d ocispec.Descriptor) string {
 func explainReferrers(where string, err error) error {
 	var answer *errcode.ErrorResponse
 	switch {
-	case gate.Code(err) == "manifest-too-large" || errors.Is(err, errdef.ErrSizeExceedsLimit) || errors.Is(err, errdef.ErrTooManyPages):
+	case errors.Is(err, errdef.ErrSizeExceedsLimit) || errors.Is(err, errdef.ErrTooManyPages):
 		return tooMany(where, 0)
 	case errors.As(err, &answer) && answer.StatusCode == 404:
 		return nil

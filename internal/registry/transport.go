@@ -205,7 +205,7 @@ func (t *transport) guard(resp *http.Response) (*http.Response, error) {
 	}
 	if !blob && resp.Request.Method == http.MethodGet {
 		code := tooLarge("")
-		if strings.Contains(path, "/referrers/") {
+		if strings.Contains(path, "/referrers/") || strings.Contains(path, "/manifests/sha256-") {
 			code = tooMany("", 0)
 		}
 		resp.Body = &limited{ReadCloser: resp.Body, left: MaxManifest, err: code}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
+	"github.com/sello-release/sello/verify/bucket"
 )
 
 // maxSignOffs bounds how many sign-offs of one stage are read.
@@ -87,8 +87,7 @@ func (c *Candidate) agreesWith(s *stage.Stage) error {
 
 // checkFiles verifies every artifact of a stage and its evidence; sign-offs are judged apart.
 func (p *Project) checkFiles(ctx context.Context, c *Candidate, s *staged) error {
-	dir := path.Join(fmt.Sprint(s.Bucket), s.Prefix())
-	report, err := verify.Dir(ctx, dir, verify.Options{Trust: c.Trust, Now: p.Now(), SkipSignOffs: true, MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
+	report, err := verify.Files(ctx, store.Place(s.Bucket, s.Prefix()), bucket.Source(s.Bucket, s.Prefix()), verify.Options{Trust: c.Trust, Now: p.Now(), SkipSignOffs: true, MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"strings"
 	"sync/atomic"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/sello-release/sello/internal/signoff"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
+	"github.com/sello-release/sello/verify/bucket"
 )
 
 // Promoted is what Promote did.
@@ -46,7 +46,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
 		return nil, err
 	}
-	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: path.Join(fmt.Sprint(to.Bucket), to.Prefix())}
+	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: store.Place(to.Bucket, to.Prefix())}
 	promised, err := promisedFiles(ctx, c, to)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	err = p.steps(
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
 		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }},
-		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, out.Where, false) }},
+		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
 		step{"verify images", func() error { return p.checkImages(ctx, c, s, false) }, len(images) == 0},
 	)
@@ -163,8 +163,8 @@ func (p *Project) copySmall(ctx context.Context, from store.Bucket, name string,
 }
 
 // checkPublished verifies production from the outside, with nothing but the public files and the trust file's bytes.
-func (p *Project) checkPublished(ctx context.Context, c *Candidate, dir string, released bool) error {
-	report, err := verify.Dir(ctx, dir, verify.Options{TrustFile: c.TrustBytes, Now: p.Now(), Unreleased: !released,
+func (p *Project) checkPublished(ctx context.Context, c *Candidate, to store.ReleaseLayout, released bool) error {
+	report, err := verify.Files(ctx, store.Place(to.Bucket, to.Prefix()), bucket.Source(to.Bucket, to.Prefix()), verify.Options{TrustFile: c.TrustBytes, Now: p.Now(), Unreleased: !released,
 		MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
 	if err != nil {
 		return err

@@ -46,17 +46,17 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: path.Join(fmt.Sprint(to.Bucket), to.Prefix())}
+	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: store.Place(to.Bucket, to.Prefix())}
 	images := func(name string, do func() error) step {
 		return step{name, do, len(s.list.Images) == 0}
 	}
 	err = p.steps(
-		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, out.Where, false) }},
+		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 		images("verify images", func() error { return p.checkImages(ctx, c, s, false) }),
 		images("check tags of images", func() error { return p.checkTags(ctx, copies(s.list)) }),
 		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},
-		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, out.Where, true) }},
+		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
 		images("release statement of images", func() error { return p.attachStatement(ctx, s, to) }),
 		images("verify released images", func() error { return p.checkImages(ctx, c, s, true) }),
 		images("tags of images", func() error { return p.tagImages(ctx, s) }),

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -68,7 +67,7 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 		return nil, err
 	}
 	out := &Staged{Project: c.Definition.Project, Version: c.Release.Version, Digest: s.digestName(), Path: c.Path, Already: already,
-		Where: path.Join(fmt.Sprint(staging), s.Prefix()), Artifacts: len(s.list.Artifacts), Images: len(s.list.Images)}
+		Where: store.Place(staging, s.Prefix()), Artifacts: len(s.list.Artifacts), Images: len(s.list.Images)}
 	for _, a := range s.list.Artifacts {
 		out.Size += a.Size
 	}

@@ -90,12 +90,12 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 	}
 	for _, r := range refs {
 		if r.Version == c.Release.Version && r.Released {
-			s.State, s.Detail = StateReleased, path.Join(fmt.Sprint(production), r.Prefix())
+			s.State, s.Detail = StateReleased, store.Place(production, r.Prefix())
 			s.pendingMarkers(ctx, c, production)
 			return nil
 		}
 		if r.Version == c.Release.Version && r.Promoted {
-			s.State, s.Detail, s.Next = StatePromoted, path.Join(fmt.Sprint(production), r.Prefix()), "sello release "+s.Path
+			s.State, s.Detail, s.Next = StatePromoted, store.Place(production, r.Prefix()), "sello release "+s.Path
 			return nil
 		}
 	}

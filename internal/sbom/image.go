@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -70,7 +71,8 @@ func ForIndex(meta Meta, name, index string, images []Image, graph Graph) ([]byt
 	d.relate(documentID, describes, root)
 	d.relate(root, generatedFrom, d.source())
 	seen := map[string]bool{}
-	for _, in := range images {
+	sorted := slices.SortedFunc(slices.Values(images), func(a, b Image) int { return cmp.Compare(a.Platform, b.Platform) })
+	for _, in := range sorted {
 		if in.Name != name || seen[in.Platform] {
 			return nil, fmt.Errorf("describe image %s: another image, or the same for a second time: %s for %s", name, in.Name, in.Platform)
 		}
@@ -203,9 +205,9 @@ func (d *document) layer(l Layer) common.ElementID {
 func (d *document) base(in Image) (common.ElementID, error) {
 	p := &spdx.Package{
 		PackageName:               in.Base,
-		PackageSPDXIdentifier:     elementID("Base", in.Base, in.Platform, in.BaseDigest),
+		PackageSPDXIdentifier:     elementID("Base", in.Base, in.BaseDigest),
 		PackageVersion:            "sha256:" + in.BaseDigest,
-		PackageSummary:            "Base image for " + in.Platform,
+		PackageSummary:            "Base image",
 		PackageChecksums:          []common.Checksum{{Algorithm: common.SHA256, Value: in.BaseDigest}},
 		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(imagePurl(in.Base, in.BaseDigest, in.Platform))},
 		PrimaryPackagePurpose:     "CONTAINER",

@@ -26,6 +26,7 @@ const (
 	causeCondition        // the condition of a write does not hold
 	causeDenied           // the store knows who asks, or does not, and says no
 	causeUnreached        // the store did not answer, or not in time
+	causeDamaged          // the bytes are not those of the checksum that the store keeps with them
 	causeNoIdentity       // there are no credentials, or no region, to ask with
 )
 
@@ -53,6 +54,9 @@ func (b *blobBucket) explain(ctx context.Context, verb, where string, err error)
 	case causeDenied:
 		r.Code, r.What = "store-permission", "the object store does not allow to "+verb+" this"
 		r.Fix = "give these credentials the right to " + verb + " there, or use others: " + b.via.access()
+	case causeDamaged:
+		r.Code, r.Class, r.What = "store-object-corrupt", gate.Refused, "the object's bytes are not those that the store keeps a checksum of"
+		r.Fix = "do not use it: find out what changed or damaged the store's files, then have the project publish again"
 	case causeUnreached:
 		r.Code, r.What = "store-unreachable", "the object store cannot be reached"
 		r.Fix = "check the bucket's URL and the connection, then run the same command again"

@@ -140,8 +140,11 @@ func (p *s3Provider) cause(err error) cause {
 	if errors.As(err, &answered) && answered.HTTPStatusCode() != 0 {
 		return byStatus(answered.HTTPStatusCode())
 	}
-	var region *aws.MissingRegionError
 	text := err.Error()
+	if strings.Contains(text, "checksum did not match") { // of a body, whose status was 200
+		return causeDamaged
+	}
+	var region *aws.MissingRegionError
 	if errors.As(err, &region) || strings.Contains(text, "get credentials") || strings.Contains(text, "Missing Region") || strings.Contains(text, "Invalid region") || strings.Contains(text, "failed to get shared config profile") {
 		return causeNoIdentity
 	}

@@ -220,7 +220,10 @@ func fake(t *testing.T, h http.HandlerFunc) store.Bucket {
 }
 
 func TestStoreThatIgnoresConditions(t *testing.T) {
-	b := fake(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); w.Header().Set("ETag", `"1"`) })
+	b := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("ETag", `"1"`)
+	})
 	err := b.Put(context.Background(), "p/x", strings.NewReader("x"), store.PutOptions{Exclusive: true})
 	if gate.Code(err) != "store-no-conditions" {
 		t.Errorf("Put: %v", err)
@@ -269,6 +272,19 @@ func TestStoreThatStopsInTheMiddle(t *testing.T) {
 	mustDo(t, err)
 	defer r.Close()
 	if _, err := io.ReadAll(r); gate.Code(err) != "store-unreachable" {
+		t.Errorf("Read: %v", err)
+	}
+}
+
+func TestS3FileChangedBelowTheServer(t *testing.T) {
+	s := storetest.StartS3(t)
+	b := open(t, s.Make(t, "bucket"), "")
+	storetest.Put(t, b, "p/x", "good")
+	mustDo(t, os.WriteFile(s.Path("bucket", "p/x"), []byte("evil"), 0o644))
+	r, _, err := b.Get(context.Background(), "p/x")
+	mustDo(t, err)
+	defer r.Close()
+	if _, err := io.ReadAll(r); gate.Code(err) != "store-object-corrupt" {
 		t.Errorf("Read: %v", err)
 	}
 }
