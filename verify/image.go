@@ -133,8 +133,8 @@ func LayoutDir(ctx context.Context, dir string, o Options) (*Report, error) {
 	return f.into(r), nil
 }
 
-// isImage reports whether arg names an image in a registry, with a tag or a digest.
-func isImage(arg string) bool {
+// IsImage reports whether arg names an image in a registry, with a tag or a digest.
+func IsImage(arg string) bool {
 	ref, err := registry.ParseReference(arg)
 	return err == nil && (ref.Tag != "" || ref.Digest != "")
 }

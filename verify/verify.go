@@ -86,7 +86,7 @@ func Any(ctx context.Context, arg string, o Options) (*Report, error) {
 	}
 	info, err := os.Stat(arg)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && isImage(arg):
+	case errors.Is(err, fs.ErrNotExist) && IsImage(arg):
 		return Image(ctx, arg, o)
 	case err != nil:
 		return nil, fmt.Errorf("verify: %w", err)
