@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/github/go-spdx/v2/spdxexp"
 	"github.com/package-url/packageurl-go"
 	"github.com/spdx/tools-golang/spdx/v2/common"
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
@@ -101,16 +100,4 @@ func (p OSPackage) purl() string {
 func compareOSPackages(a, b OSPackage) int {
 	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Version, b.Version),
 		cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Unread, b.Unread))
-}
-
-// maxLicense bounds the licence expressions that are looked into, in bytes.
-const maxLicense = 2000
-
-// isLicense reports whether s is an SPDX licence expression (SPDX 2.3, annex D) that needs no other part of the document.
-func isLicense(s string) bool {
-	if s == "" || len(s) > maxLicense || strings.Count(s, "(") > 20 {
-		return false
-	}
-	ok, _ := spdxexp.ValidateLicensesWithOptions([]string{s}, spdxexp.ValidateLicensesOptions{FailAllLicenseRefs: true, FailAllDocumentRefs: true})
-	return ok
 }

@@ -20,11 +20,16 @@
 //   - who needs whom: module DEPENDS_ON module, from the import graph, where both are linked.
 //   - replaced: replacement VARIANT_OF original. Dependencies lead to the replacement.
 //   - toolchain BUILD_TOOL_OF program; artifact GENERATED_FROM source.
+//   - images: index and image are packages of purpose CONTAINER, pkg:oci/<last part of the name>@sha256:<digest>; image VARIANT_OF
+//     index, image DESCENDANT_OF base, image CONTAINS layers and its own files, base CONTAINS its layers, its packages
+//     (pkg:deb, pkg:apk, pkg:rpm) and its Go programs. Layers are in the order of their digests, not of the image.
+//   - a licence that a distribution's package declares: licenseDeclared when it is an SPDX expression, else licenseComments.
+//   - what a base has and nobody read (an RPM database in an older form): the base's comment.
 //
 // The same input gives the same bytes, in whatever order it comes. The namespace ends with a hash of the
 // document, so that different documents never share one.
 //
-// The package opens no files and no connections. It does not judge: whether a module
+// The package opens no connections, and no files but the temporary ones of Scan. It does not judge: whether a module
 // belongs in the release is another gate's question.
 package sbom
 

@@ -40,12 +40,13 @@ func (e Errors) Unwrap() []error {
 // A path names a value as a Go programmer would: builds[0].go.platforms[2], identities.jane.key.
 // The empty path is the whole document.
 type Document struct {
-	name    string
-	at      map[string]position
-	broken  map[string]bool // values that have been refused: what follows from that is not reported
-	errs    []located
-	dropped bool
-	nodes   int
+	name     string
+	at       map[string]position
+	broken   map[string]bool // values that have been refused: what follows from that is not reported
+	errs     []located
+	dropped  bool
+	nodes    int
+	maxNodes int
 }
 
 type located struct {

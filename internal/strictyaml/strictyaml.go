@@ -51,26 +51,37 @@ const (
 	MaxErrors = 100     // refusals that are kept
 )
 
-// Decode decodes the one document in data into the struct that into points to.
+// Decode decodes the one document in data into the struct or slice that into points to.
 //
 // The Document is nil when data is not a YAML document at all, or beyond the limits; otherwise it
 // holds the positions of all values, whatever err is, so that a validator can
 // go on and add what it finds with Document.Refuse. The error is an Errors.
 func Decode(name string, data []byte, into any) (*Document, error) {
+	return Limits{Size: MaxSize, Nodes: MaxNodes}.Decode(name, data, into)
+}
+
+// Limits are for files that are larger than people write by hand.
+type Limits struct {
+	Size  int // bytes; instead of MaxSize
+	Nodes int // values; instead of MaxNodes
+}
+
+// Decode is the function Decode with other limits.
+func (l Limits) Decode(name string, data []byte, into any) (*Document, error) {
 	v := reflect.ValueOf(into)
-	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-		return nil, fmt.Errorf("decode %s: want a pointer to a struct, got %T", name, into)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct && v.Elem().Kind() != reflect.Slice {
+		return nil, fmt.Errorf("decode %s: want a pointer to a struct or a slice, got %T", name, into)
 	}
-	if r := checkText(name, data); r != nil {
+	if r := checkText(name, data, l.Size); r != nil {
 		return nil, Errors{r}
 	}
 	root, r := parse(name, data)
 	if r != nil {
 		return nil, Errors{r}
 	}
-	d := &Document{name: name, at: map[string]position{}, broken: map[string]bool{}}
+	d := &Document{name: name, maxNodes: l.Nodes, at: map[string]position{}, broken: map[string]bool{}}
 	d.survey("", root, 1)
-	if d.nodes >= MaxNodes { // refused; the rest is not worth the time
+	if d.nodes >= d.maxNodes { // refused; the rest is not worth the time
 		return nil, d.Err()
 	}
 	d.decode("", root, v.Elem())

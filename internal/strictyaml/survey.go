@@ -25,7 +25,7 @@ func (d *Document) survey(path string, n *yaml.Node, depth int) {
 	switch n.Kind {
 	case yaml.SequenceNode:
 		for i, c := range n.Content {
-			if d.nodes >= MaxNodes {
+			if d.nodes >= d.maxNodes {
 				return
 			}
 			d.survey(fmt.Sprintf("%s[%d]", path, i), c, depth+1)
@@ -37,15 +37,15 @@ func (d *Document) survey(path string, n *yaml.Node, depth int) {
 
 // count counts a value, and refuses the document when there are too many.
 func (d *Document) count(n *yaml.Node) bool {
-	if d.nodes++; d.nodes == MaxNodes {
-		d.breakAt("", n, &gate.Refusal{Code: "yaml-size", What: "the file has too many values", Expected: fmt.Sprintf("fewer than %d", MaxNodes)})
+	if d.nodes++; d.nodes == d.maxNodes {
+		d.breakAt("", n, &gate.Refusal{Code: "yaml-size", What: "the file has too many values", Expected: fmt.Sprintf("fewer than %d", d.maxNodes)})
 	}
-	return d.nodes < MaxNodes
+	return d.nodes < d.maxNodes
 }
 
 func (d *Document) surveyMapping(path string, n *yaml.Node, depth int) {
 	seen := map[string]*yaml.Node{}
-	for i := 0; i+1 < len(n.Content) && d.nodes < MaxNodes; i += 2 {
+	for i := 0; i+1 < len(n.Content) && d.nodes < d.maxNodes; i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if r := checkKey(key, depth); r != nil {
 			d.breakAt(path, key, r)

@@ -9,10 +9,10 @@ import (
 )
 
 // checkText refuses bytes that no reviewed file needs, before any parsing.
-func checkText(name string, data []byte) *gate.Refusal {
-	if len(data) > MaxSize {
+func checkText(name string, data []byte, limit int) *gate.Refusal {
+	if len(data) > limit {
 		return &gate.Refusal{Code: "yaml-size", Class: gate.Usage, Where: name, What: "the file is too large",
-			Expected: fmt.Sprintf("at most %d bytes", MaxSize), Actual: fmt.Sprintf("%d bytes", len(data))}
+			Expected: fmt.Sprintf("at most %d bytes", limit), Actual: fmt.Sprintf("%d bytes", len(data))}
 	}
 	p := position{1, 1}
 	for i := 0; i < len(data); {
