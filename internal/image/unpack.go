@@ -34,6 +34,7 @@ func (t *Tree) Unpack(ctx context.Context, dir *os.Root) (Rootfs, error) {
 		return Rootfs{}, fmt.Errorf("unpack image: %w", err)
 	}
 	u := &unpacker{dir: dir, buf: make([]byte, copyBuffer)}
+	defer u.close()
 	for _, step := range []func() error{
 		func() error { return t.root.walk(u.folder, nil) },
 		func() error { return t.stream(ctx, u.file) },
@@ -67,18 +68,50 @@ func checkEmpty(dir *os.Root) error {
 type unpacker struct {
 	dir *os.Root
 	buf []byte
+
+	at   *node    // the folder that was worked in last
+	open *os.Root // is kept open, for what follows is mostly in it too
+}
+
+// in opens the folder, which this unpacker made.
+func (u *unpacker) in(folder *node) (*os.Root, error) {
+	if u.at == folder {
+		return u.open, nil
+	}
+	r, err := u.dir.OpenRoot(filepath.FromSlash(folder.path()))
+	if err != nil {
+		return nil, err
+	}
+	u.close()
+	u.at, u.open = folder, r
+	return r, nil
+}
+
+func (u *unpacker) close() {
+	if u.open != nil {
+		u.open.Close()
+	}
+	u.at, u.open = nil, nil
 }
 
 func (u *unpacker) folder(n *node) error {
 	if !n.isFolder() || n.parent == nil {
 		return nil
 	}
-	return u.dir.Mkdir(filepath.FromSlash(n.path()), 0o700)
+	in, err := u.in(n.parent)
+	if err != nil {
+		return err
+	}
+	return in.Mkdir(n.name, 0o700)
 }
 
 func (u *unpacker) file(f *inode, r io.Reader) error {
-	name := filepath.FromSlash(f.names[0].path())
-	out, err := u.dir.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	n := f.names[0]
+	in, err := u.in(n.parent)
+	if err != nil {
+		return err
+	}
+	out, err := in.OpenFile(n.name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -88,17 +121,20 @@ func (u *unpacker) file(f *inode, r io.Reader) error {
 		return err
 	}
 	h.Sum(f.sum[:0])
-	return u.dir.Chtimes(name, f.modified, f.modified)
+	return in.Chtimes(n.name, f.modified, f.modified)
 }
 
 // links writes symlinks, and the further names of files.
 func (u *unpacker) links(n *node) error {
-	name := filepath.FromSlash(n.path())
 	switch {
 	case n.isSymlink():
-		return u.dir.Symlink(n.file.link, name)
+		in, err := u.in(n.parent)
+		if err != nil {
+			return err
+		}
+		return in.Symlink(n.file.link, n.name)
 	case !n.isFolder() && n.file.names[0] != n:
-		return u.dir.Link(filepath.FromSlash(n.file.names[0].path()), name)
+		return u.dir.Link(filepath.FromSlash(n.file.names[0].path()), filepath.FromSlash(n.path()))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (C
 	}
 	if result.ExitCode != 0 {
 		return Compiled{}, &gate.Refusal{Code: "build-failed", Class: gate.Failed, Where: c.Name(), What: "the build failed", Expected: "exit code 0",
-			Actual: fmt.Sprintf("exit code %d", result.ExitCode), Fix: "mend what the compiler says, and propose a commit that has it mended"}
+			Actual: fmt.Sprintf("exit code %d", result.ExitCode), Fix: fixBuild(out)}
 	}
 	done := Compiled{Started: result.Started.UTC(), Finished: result.Finished.UTC(), Isolation: result.Isolation, Materials: step.Materials()}
 	if done.Binaries, err = a.collect(ctx, c, out); err != nil {
@@ -51,6 +51,17 @@ func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (C
 	}
 	done.Log = material.Material{Name: c.Name() + ".log", Digest: map[string]string{"sha256": hashed.Sums().SHA256}}
 	return done, nil
+}
+
+// lowSpace is how little room on the disk makes one doubt that the compiler failed for the program's sake, in bytes.
+const lowSpace = 64 << 20
+
+// fixBuild says what to do about a build that failed, by the room that it had.
+func fixBuild(out string) string {
+	if free, err := available(out); err == nil && free < lowSpace {
+		return fmt.Sprintf("free space: %.1f MiB are left in %s; if that is not what the log says, mend what the compiler says, and propose a commit that has it mended", float64(free)/(1<<20), out)
+	}
+	return "mend what the compiler says, and propose a commit that has it mended"
 }
 
 // programs gives the main packages of a compile.

@@ -18,6 +18,7 @@ import (
 // Codes of the refusals about a base image's contents.
 const (
 	CodeOSPackages         = "os-packages-malformed" // a package database contradicts its own format, or itself
+	CodeBaseBuildInfo      = "base-bad-build-info"   // a Go program of the base has build information that the Go command does not write
 	CodeOSPackagesTooLarge = "os-packages-too-large" // a package database, or the number of packages and modules, exceeds a limit
 )
 
@@ -63,7 +64,7 @@ var rpmFolders = []string{"var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"
 
 // Visit looks at one regular file of the base's merged file system: name is its path without a leading
 // slash, open gives its bytes once. Files that are of no interest are not opened. A refusal has CodeOSPackages,
-// CodeOSPackagesTooLarge or CodeBuildInfo; other errors are those of open, of reading, and of the temporary folder.
+// CodeOSPackagesTooLarge or CodeBaseBuildInfo; other errors are those of open, of reading, and of the temporary folder.
 func (s *Scan) Visit(name string, size int64, open func() (io.ReadCloser, error)) error {
 	look := s.kind(name, size)
 	if look == nil {
@@ -211,7 +212,7 @@ func isExecutable(head []byte) bool {
 func baseProgramError(name string, err error) error {
 	var r *gate.Refusal
 	if errors.As(err, &r) {
-		return &gate.Refusal{Code: CodeBuildInfo, What: "build information of a Go program in the base image is malformed", Where: name,
+		return &gate.Refusal{Code: CodeBaseBuildInfo, What: "build information of a Go program in the base image is malformed", Where: name,
 			Cause: r.Cause, Fix: "use another base image"}
 	}
 	return fmt.Errorf("read %s: %w", name, err)

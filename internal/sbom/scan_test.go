@@ -254,7 +254,7 @@ func TestScanRefusesMalformedBuildInfo(t *testing.T) {
 	t.Parallel()
 	_, _, err := scan(map[string]string{"usr/bin/bad": string(elfWith("go1.26.8", "path\tp\nmod\tm\tv1.0.0\t\ndep\td\tv1.0.0\th1:x\n"))}, false)
 	var r *gate.Refusal
-	if !errors.As(err, &r) || r.Code != sbom.CodeBuildInfo || r.Where != "usr/bin/bad" {
+	if !errors.As(err, &r) || r.Code != sbom.CodeBaseBuildInfo || r.Where != "usr/bin/bad" {
 		t.Errorf("malformed build information: %v", err)
 	}
 }

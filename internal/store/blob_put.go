@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 
@@ -69,42 +70,38 @@ func (b *blobBucket) putKey(ctx context.Context, name string, r io.Reader, o Put
 	}
 	dog := watch(ctx)
 	defer dog.stop()
-	w, err := bucket.NewWriter(dog.ctx, b.key(name), &blob.WriterOptions{
+	source := &sourceReader{r: ctxReader{ctx, r}, dog: dog, limit: b.write}
+	dog.start(b.write)
+	// Not a Writer: azureblob's panics when the store refuses what is written (gocloud.dev v0.47.0).
+	err = bucket.Upload(dog.ctx, b.key(name), source, &blob.WriterOptions{
 		ContentType: o.ContentType, IfNotExist: o.Exclusive, BeforeWrite: only, BufferSize: partSize, MaxConcurrency: partsAtOnce,
 	})
-	if err != nil {
-		return err
+	switch {
+	case source.err != nil && err != nil:
+		return sourceError{source.err}
+	case source.err != nil:
+		return fmt.Errorf("the store took a part of %s for the whole: %w", name, source.err)
 	}
-	source := &sourceReader{r: ctxReader{ctx, r}}
-	_, err = io.CopyBuffer(watchedWriter{w, dog, b}, source, make([]byte, 1<<20))
-	if err != nil {
-		if source.err != nil {
-			dog.cancel(source.err) // before Close, so that half of it is not taken for the whole
-		}
-		closing := w.Close()
-		switch {
-		case source.err != nil:
-			return sourceError{source.err}
-		case closing != nil:
-			err = closing
-		}
-		return dog.why(err)
-	}
-	dog.start(b.write)
-	return dog.why(w.Close())
+	return dog.why(err)
 }
 
-// sourceReader remembers what ended it.
+// sourceReader reads what is to be written. When that breaks it ends the write's context first, so that no
+// client takes half of it for the whole, and remembers why. The time until the store takes more is bounded.
 type sourceReader struct {
-	r   io.Reader
-	err error
+	r     io.Reader
+	dog   *watchdog
+	limit time.Duration
+	err   error
 }
 
 func (s *sourceReader) Read(p []byte) (int, error) {
+	s.dog.pause()
 	n, err := s.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
+		s.dog.cancel(err)
 	}
+	s.dog.start(s.limit)
 	return n, err
 }
 
@@ -113,19 +110,6 @@ type sourceError struct{ err error }
 
 func (s sourceError) Error() string { return s.err.Error() }
 func (s sourceError) Unwrap() error { return s.err }
-
-// watchedWriter allows each Write its time.
-type watchedWriter struct {
-	w   io.Writer
-	dog *watchdog
-	b   *blobBucket
-}
-
-func (w watchedWriter) Write(p []byte) (int, error) {
-	w.dog.start(w.b.write)
-	defer w.dog.pause()
-	return w.w.Write(p)
-}
 
 // CopyFrom implements Copier, inside one store and account.
 //
