@@ -34,6 +34,9 @@ func (v *verifier) files(ctx context.Context, name string, src Source) (*Report,
 		d.files, r.Scope = staged, ScopeStage
 	}
 	d.judge()
+	if err := d.images(ctx, src); err != nil {
+		return nil, fmt.Errorf("verify %s: %w", name, err)
+	}
 	return d.into(r), nil
 }
 
@@ -98,6 +101,7 @@ func (d *folder) statement() {
 	}
 	d.said = said
 	names := maps.Clone(said)
+	d.saidImages(names)
 	for name := range d.files {
 		names[name] = ""
 	}

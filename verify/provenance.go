@@ -20,6 +20,7 @@ type subject struct {
 	artifact *stage.Artifact
 	stage    *stage.Stage // nil when none is known
 	released bool         // a verified release statement speaks of it
+	image    bool         // it is an image
 }
 
 // verified is what the provenance of an artifact came to.
@@ -54,7 +55,7 @@ func (v *verifier) provenance(f *findings, s subject) (out verified, ok bool) {
 		step{"builder-unknown", given(func() error { return v.builderKnown(p()) }, func() string { return p().RunDetails.Builder.ID })},
 		step{"signer-builder-mismatch", given(func() error { return v.signerFits(a, s.released) }, func() string { return a.signer })},
 		step{"level-too-low", func(c *Check) error { return v.levelEnough(c, a, &out) }},
-		step{"buildtype-unexpected", given(func() error { return buildType(p()) }, func() string { return p().BuildDefinition.BuildType })},
+		step{"buildtype-unexpected", given(func() error { return buildType(p(), s.image) }, func() string { return p().BuildDefinition.BuildType })},
 		step{"source-mismatch", func(c *Check) error { return v.sourceExpected(c, p(), s.stage, &out) }},
 		step{"entrypoint-mismatch", func(c *Check) error { return entryPoint(c, p(), s) }},
 		step{"param-unexpected", func(c *Check) error { return onlyKnownParameters(c, a.params) }},
@@ -143,11 +144,15 @@ func (v *verifier) levelEnough(c *Check, a *attestation, out *verified) error {
 
 func levelName(level int) string { return fmt.Sprintf("SLSA_BUILD_LEVEL_%d", level) }
 
-func buildType(p attest.Provenance) error {
-	if p.BuildDefinition.BuildType == attest.GoBuildType {
+func buildType(p attest.Provenance, image bool) error {
+	want := attest.GoBuildType
+	if image {
+		want = attest.ImageBuildType
+	}
+	if p.BuildDefinition.BuildType == want {
 		return nil
 	}
-	return &gate.Refusal{Code: "buildtype-unexpected", What: "the provenance is of a build of another type", Expected: attest.GoBuildType,
+	return &gate.Refusal{Code: "buildtype-unexpected", What: "the provenance is of a build of another type", Expected: want,
 		Actual: fmt.Sprintf("%.200q", p.BuildDefinition.BuildType), Fix: "verify with a version of Sello that knows this type of build"}
 }
 
@@ -199,7 +204,11 @@ func sourceDigest(s *stage.Stage) (algorithm, value string) {
 // entryPoint holds for the definition, and for the artifact's own build in it.
 func entryPoint(c *Check, p attest.Provenance, s subject) error {
 	c.Actual = p.BuildDefinition.ExternalParameters.EntryPoint
-	path, build, named := strings.Cut(c.Actual, "#builds.")
+	key := "#builds."
+	if s.image {
+		key = "#images."
+	}
+	path, build, named := strings.Cut(c.Actual, key)
 	want := "sello.yaml"
 	if s.stage != nil {
 		want = s.stage.Definition.Path

@@ -23,10 +23,12 @@ const (
 
 // Scopes say how much a verdict speaks of.
 const (
-	ScopeFile          = "file"            // one file and its provenance; no stage or release was found around it
-	ScopeFileInRelease = "file-in-release" // one file, its provenance, and the stage or release that lists it
-	ScopeStage         = "stage"           // a whole stage
-	ScopeRelease       = "release"         // a whole release
+	ScopeFile           = "file"             // one file and its provenance; no stage or release was found around it
+	ScopeFileInRelease  = "file-in-release"  // one file, its provenance, and the stage or release that lists it
+	ScopeImage          = "image"            // one image and its provenance; no release statement is attached
+	ScopeImageInRelease = "image-in-release" // one image, its provenance, and the release statement that names it
+	ScopeStage          = "stage"            // a whole stage
+	ScopeRelease        = "release"          // a whole release
 )
 
 // Report is what a verification found. Its JSON is a stable contract: fields are added, never removed.

@@ -44,6 +44,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -64,6 +65,8 @@ type Options struct {
 	Managers int      // how many sign-offs; the trust file's threshold holds if it is higher
 	Rebuilt  int      // how many of them with a rebuild of their own
 
+	StageFile []byte // content of stage.json, for an image: it has to list the image
+
 	RequireRelease bool // refuse a file that stands outside of a release
 	SkipSignOffs   bool // for a stage that is to be signed off
 	Unreleased     bool // for a promoted folder whose release statement is not made yet
@@ -82,10 +85,14 @@ func Any(ctx context.Context, arg string, o Options) (*Report, error) {
 		return URL(ctx, arg, o)
 	}
 	info, err := os.Stat(arg)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && IsImage(arg):
+		return Image(ctx, arg, o)
+	case err != nil:
 		return nil, fmt.Errorf("verify: %w", err)
-	}
-	if info.IsDir() {
+	case info.IsDir() && isLayout(arg):
+		return LayoutDir(ctx, arg, o)
+	case info.IsDir():
 		return Dir(ctx, arg, o)
 	}
 	return File(ctx, arg, o)

@@ -54,6 +54,18 @@ func NewProvenance(subjects []Subject, p Provenance) (Statement[Provenance], err
 	return Statement[Provenance]{Type: StatementType, Subject: subjects, PredicateType: ProvenanceType, Predicate: p}, nil
 }
 
+// NewStatement makes a statement with a predicate whose form is another standard's.
+func NewStatement[P any](subjects []Subject, predicateType string, predicate P) (Statement[P], error) {
+	subjects, err := sorted(subjects)
+	if err == nil && predicateType == "" {
+		err = errors.New("no predicate type")
+	}
+	if err != nil {
+		return Statement[P]{}, fmt.Errorf("make statement: %w", err)
+	}
+	return Statement[P]{Type: StatementType, Subject: subjects, PredicateType: predicateType, Predicate: predicate}, nil
+}
+
 // NewSignOff makes a sign-off: the subject is stage.json at the digest in s.Stage.
 func NewSignOff(s SignOff) (Statement[SignOff], error) {
 	fail := func(text string) (Statement[SignOff], error) {

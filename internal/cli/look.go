@@ -32,17 +32,21 @@ folder that nothing is missing or extra. A refusal has exit code 3.
 A file that stands alone, with nothing but its bundle, is judged by its
 provenance only, and the last line says so; --require-release refuses that.
 
-Nothing is downloaded unless a URL is given. Take the trust file from a place
+An image in a registry is named registry/repository:tag, or better by digest; its
+attestations are read from the registry. A folder that is an OCI image layout is
+verified offline.
+
+Nothing is downloaded unless a URL or an image is given. Take the trust file from a place
 that you trust: the verdict is worth as much as that.`,
-		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json",
-		Args:    takes(1, 1, "FILE|FOLDER|URL"),
+		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json\n  sello verify registry.example/team/hello:v1.4.2 --trust trust.yaml",
+		Args:    takes(1, 1, "FILE|FOLDER|URL|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data, err := a.readTrust(trustFile)
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) && !strings.Contains(args[0], "://") {
-				return usage("there is no "+args[0], "give the path of a file or folder, or a URL")
+			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) && !strings.Contains(args[0], "://") && !verify.IsImage(args[0]) {
+				return usage("there is no "+args[0], "give the path of a file or folder, a URL, or an image as registry/repository:tag")
 			}
 			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now(), RequireRelease: requireRelease, Buckets: bucket.Open})
 			if err != nil {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/engine"
 	"github.com/sello-release/sello/internal/flow"
@@ -25,6 +27,7 @@ import (
 //	work/mod-*    module caches, one a build
 //	work/out      what steps may write to
 //	work/files    the release's files under their final names
+//	work/images   the blobs of images
 //	work/logs     one log a step
 type assembly struct {
 	project *Project
@@ -34,10 +37,12 @@ type assembly struct {
 	origin  *origin
 
 	mu      sync.Mutex
-	fetched map[string]fetched // by build
+	fetched map[string]fetched            // by build
+	bases   map[string]ocispec.Descriptor // of fetched base images, as the definition names them
 
 	compiled  map[string]*flow.Task[Compiled] // by the compile's name
 	packed    []*flow.Task[stage.Artifact]
+	images    []*imageSteps
 	described []*flow.Task[[]stage.Artifact]
 	summed    *flow.Task[[]stage.Artifact]
 }
@@ -67,7 +72,7 @@ type Compiled struct {
 }
 
 func newAssembly(p *Project, plan *build.Plan, o *origin, fetch *gomod.Fetcher, work string) (*assembly, error) {
-	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, compiled: map[string]*flow.Task[Compiled]{}}
+	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, bases: map[string]ocispec.Descriptor{}, compiled: map[string]*flow.Task[Compiled]{}}
 	for _, dir := range []string{"out", "files", "logs"} {
 		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("make work folder: %w", err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/material"
@@ -50,16 +51,15 @@ func (a *assembly) attestPlatform(ctx context.Context, platform, invocation stri
 	return nil
 }
 
-// provenance describes how the artifacts of a platform were made. Its dependencies are the mount
-// tables of the steps that ran; what depends on no platform was packed from the source and from all of them.
-func (a *assembly) provenance(platform, invocation string) attest.Provenance {
+// newProvenance describes a build of the release's source by this machine's engine.
+func (a *assembly) newProvenance(buildType, entryPoint, invocation string) attest.Provenance {
 	info := a.project.Engine.Info()
-	p := attest.Provenance{
+	return attest.Provenance{
 		BuildDefinition: attest.BuildDefinition{
-			BuildType: attest.GoBuildType,
+			BuildType: buildType,
 			ExternalParameters: attest.ExternalParameters{
 				Source:     attest.SourceParameter{URI: a.origin.source.URI, Digest: sourceDigest(a.origin.source)},
-				EntryPoint: a.entryPoint(platform),
+				EntryPoint: entryPoint,
 			},
 			InternalParameters: map[string]any{"engine": info.Name},
 		},
@@ -68,6 +68,22 @@ func (a *assembly) provenance(platform, invocation string) attest.Provenance {
 			Metadata: attest.Metadata{InvocationID: invocation},
 		},
 	}
+}
+
+// took widens the run's time by a part of it.
+func took(m *attest.Metadata, started, finished time.Time) {
+	if m.StartedOn.IsZero() || started.Before(m.StartedOn) {
+		m.StartedOn = started
+	}
+	if finished.After(m.FinishedOn) {
+		m.FinishedOn = finished
+	}
+}
+
+// provenance describes how the artifacts of a platform were made. Its dependencies are the mount
+// tables of the steps that ran; what depends on no platform was packed from the source and from all of them.
+func (a *assembly) provenance(platform, invocation string) attest.Provenance {
+	p := a.newProvenance(attest.GoBuildType, a.entryPoint(platform), invocation)
 	if platform != "" {
 		p.BuildDefinition.InternalParameters["platform"] = platform
 	}
@@ -81,13 +97,7 @@ func (a *assembly) provenance(platform, invocation string) attest.Provenance {
 		materials = append(materials, done.Materials...)
 		isolation[c.Name()] = done.Isolation
 		p.RunDetails.Byproducts = append(p.RunDetails.Byproducts, done.Log)
-		m := &p.RunDetails.Metadata
-		if m.StartedOn.IsZero() || done.Started.Before(m.StartedOn) {
-			m.StartedOn = done.Started
-		}
-		if done.Finished.After(m.FinishedOn) {
-			m.FinishedOn = done.Finished
-		}
+		took(&p.RunDetails.Metadata, done.Started, done.Finished)
 	}
 	p.BuildDefinition.InternalParameters["isolation"] = isolation
 	p.BuildDefinition.ResolvedDependencies = distinct(materials)
@@ -147,7 +157,7 @@ func (a *assembly) stage(c *Candidate) stage.Stage {
 	slices.Sort(evidence)
 	return stage.Stage{
 		Type: stage.Type, Project: c.Definition.Project, Version: c.Release.Version, Channel: c.Release.Channel,
-		Source: a.origin.source, Definition: def, Artifacts: a.artifacts(), Evidence: slices.Compact(evidence),
+		Source: a.origin.source, Definition: def, Artifacts: a.artifacts(), Images: a.stageImages(c.Release.Channel), Evidence: slices.Compact(evidence),
 	}
 }
 

@@ -18,7 +18,8 @@ const parallelBuilds = 2
 // build, pack, describe, checksums.
 func (a *assembly) graph() *flow.Graph {
 	g := flow.New()
-	files := a.addFiles(g)
+	source, files := a.addFiles(g)
+	a.addImages(g, source)
 	a.addDescriptions(g, files)
 	needs := append([]flow.Node{}, files...)
 	for _, t := range a.described {
@@ -30,9 +31,9 @@ func (a *assembly) graph() *flow.Graph {
 	return g
 }
 
-// addFiles adds the steps up to the packed archives, and gives the compiles and packs.
-func (a *assembly) addFiles(g *flow.Graph) []flow.Node {
-	source := flow.Add(g, flow.Step[string]{Name: "source", Run: func(ctx context.Context, _ *flow.Run) (string, error) {
+// addFiles adds the steps up to the packed archives, and gives the export of the source, and the compiles and packs.
+func (a *assembly) addFiles(g *flow.Graph) (source flow.Node, files []flow.Node) {
+	source = flow.Add(g, flow.Step[string]{Name: "source", Run: func(ctx context.Context, _ *flow.Run) (string, error) {
 		return a.origin.source.Tree + a.origin.source.DirHash, a.exportSource(ctx)
 	}})
 	var compiles []flow.Node
@@ -49,7 +50,7 @@ func (a *assembly) addFiles(g *flow.Graph) []flow.Node {
 	for _, t := range a.packed {
 		compiles = append(compiles, t)
 	}
-	return compiles
+	return source, compiles
 }
 
 func (a *assembly) addCompile(g *flow.Graph, c build.Compile, fetch flow.Node) *flow.Task[Compiled] {

@@ -120,8 +120,7 @@ func (a *assembly) sourceFiles(globs []string) ([]pack.Entry, error) {
 			return nil, fmt.Errorf("match %s: %w", glob, err)
 		}
 		if len(names) == 0 && !build.DefaultFile(glob) {
-			return nil, &gate.Refusal{Code: "archive-file-missing", Class: gate.Usage, Where: "sello.yaml: archives[].files", What: fmt.Sprintf("%q matches no file of the source", glob),
-				Expected: "at least one file at the released commit", Fix: "correct the pattern, or commit the file"}
+			return nil, noSourceFile("sello.yaml: archives[].files", glob)
 		}
 		for _, name := range names {
 			if seen[name] {
@@ -136,6 +135,11 @@ func (a *assembly) sourceFiles(globs []string) ([]pack.Entry, error) {
 		}
 	}
 	return entries, nil
+}
+
+func noSourceFile(where, glob string) error {
+	return &gate.Refusal{Code: "archive-file-missing", Class: gate.Usage, Where: where, What: fmt.Sprintf("%q matches no file of the source", glob),
+		Expected: "at least one file at the released commit", Fix: "correct the pattern, or commit the file"}
 }
 
 // sourceEntries gives one file, or all files of a folder.

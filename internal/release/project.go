@@ -20,6 +20,7 @@ import (
 	"github.com/sello-release/sello/internal/engine"
 	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/store"
@@ -44,6 +45,7 @@ type Project struct {
 	Events     flow.Sink        // what happens, as it happens
 	Now        func() time.Time // the clock, for sign-offs and expiry
 	Tool       string           // sello's own version, for provenance and SBOMs
+	Registry   registry.Options // how registries are talked to
 }
 
 // Open finds the checkout around dir.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/signoff"
 	"github.com/sello-release/sello/internal/store"
@@ -30,6 +31,9 @@ type Promoted struct {
 	Copied      int      `json:"copied"`
 	Present     int      `json:"present"` // were there with the same digest
 	SignedOffBy []string `json:"signedOffBy"`
+
+	Images      int                `json:"images,omitempty"`     // how many were copied to a repository each, or were there
+	ImageCopies registry.CopyStats `json:"imageCopies,omitzero"` // what that took
 }
 
 // Promote is the gate: everything is verified, then copied to production by digest, then read back
@@ -47,10 +51,16 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.step("copy to production", func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }); err != nil {
-		return nil, err
-	}
-	if err := p.step("verify production", func() error { return p.checkPublished(ctx, c, to, false) }); err != nil {
+	images := copies(s.list)
+	out.Images = len(images)
+	err = p.steps(
+		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
+		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }},
+		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
+		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
+		step{"verify images", func() error { return p.checkImages(ctx, c, s, false) }, len(images) == 0},
+	)
+	if err != nil {
 		return nil, err
 	}
 	out.SignedOffBy = names(e)

@@ -14,6 +14,7 @@ import (
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/verify"
 )
 
 // Released is what Release did.
@@ -26,6 +27,8 @@ type Released struct {
 	Commit  string   `json:"commit"`
 	Pushed  bool     `json:"pushed"`
 	Markers []string `json:"markers"` // those that name this version now
+
+	ImageTags []string `json:"imageTags,omitempty"` // moving tags that were set: registry/repository:latest
 }
 
 // Release makes a promoted version official. The order is the promise: sign-offs still hold, production
@@ -44,20 +47,24 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		return nil, err
 	}
 	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: store.Place(to.Bucket, to.Prefix())}
-	steps := []struct {
-		name string
-		do   func() error
-	}{
-		{"verify production", func() error { return p.checkPublished(ctx, c, to, false) }},
-		{"tag " + out.Tag, func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
-		{"release statement", func() error { return p.statement(ctx, c, s, to, signer) }},
-		{"verify release", func() error { return p.checkPublished(ctx, c, to, true) }},
-		{"markers", func() (err error) { out.Markers, err = moveMarkers(ctx, c, to.Bucket); return err }},
+	images := func(name string, do func() error) step {
+		return step{name, do, len(s.list.Images) == 0}
 	}
-	for _, step := range steps {
-		if err := p.step(step.name, step.do); err != nil {
-			return nil, err
-		}
+	err = p.steps(
+		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
+		images("verify images", func() error { return p.checkImages(ctx, c, s, false) }),
+		images("check tags of images", func() error { return p.checkTags(ctx, copies(s.list)) }),
+		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
+		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},
+		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
+		images("release statement of images", func() error { return p.attachStatement(ctx, s, to) }),
+		images("verify released images", func() error { return p.checkImages(ctx, c, s, true) }),
+		images("tags of images", func() error { return p.tagImages(ctx, s) }),
+		step{name: "markers", do: func() (err error) { out.Markers, err = moveMarkers(ctx, c, to.Bucket); return err }},
+		images("moving tags of images", func() (err error) { out.ImageTags, err = p.moveImageTags(ctx, s); return err }),
+	)
+	if err != nil {
+		return nil, err
 	}
 	return out, p.record("release", c, out.Stage, map[string]string{"tag": out.Tag, "markers": strings.Join(out.Markers, " ")})
 }
@@ -166,6 +173,9 @@ func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout) ([]a
 			sha = digest.Bytes(data)
 		}
 		out = append(out, attest.Subject{Name: name, Digest: map[string]string{"sha256": sha}})
+	}
+	for _, c := range copies(s.list) {
+		out = append(out, attest.Subject{Name: verify.ImageName(c.to), Digest: map[string]string{"sha256": strings.TrimPrefix(c.image.Index, "sha256:")}})
 	}
 	return out, nil
 }

@@ -23,7 +23,7 @@ type unsteady struct {
 
 func (u *unsteady) Run(ctx context.Context, s engine.Step) (engine.Result, error) {
 	r, err := u.Engine.Run(ctx, s)
-	if u.runs++; u.runs < 2 || err != nil {
+	if u.runs++; u.runs < 2 || err != nil || r.ExitCode != 0 {
 		return r, err
 	}
 	f, err := os.OpenFile(filepath.Join(s.Mounts[len(s.Mounts)-1].Host, "hello"), os.O_APPEND|os.O_WRONLY, 0)

@@ -52,6 +52,26 @@ func (p *Project) step(name string, do func() error) error {
 	return err
 }
 
+// step is one thing that a verb does, in order. What has nothing to do is skipped without a word.
+type step struct {
+	name string
+	do   func() error
+	skip bool
+}
+
+// steps does one thing after the other, and stops at the first that fails.
+func (p *Project) steps(all ...step) error {
+	for _, s := range all {
+		if s.skip {
+			continue
+		}
+		if err := p.step(s.name, s.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // record appends to the project's history. A verb that cannot be recorded has not succeeded.
 func (p *Project) record(verb string, c *Candidate, stageDigest string, attrs map[string]string) error {
 	dir, err := p.State()

@@ -29,6 +29,7 @@ type Staged struct {
 	Path      string `json:"path"`   // of the release file
 	Where     string `json:"where"`
 	Artifacts int    `json:"artifacts"`
+	Images    int    `json:"images,omitempty"`
 	Size      int64  `json:"size"`
 	Already   bool   `json:"already"`  // it was staged before, and verified again
 	Recorded  bool   `json:"recorded"` // the stage digest was written into the release file in the working tree
@@ -66,7 +67,7 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 		return nil, err
 	}
 	out := &Staged{Project: c.Definition.Project, Version: c.Release.Version, Digest: s.digestName(), Path: c.Path, Already: already,
-		Where: store.Place(staging, s.Prefix()), Artifacts: len(s.list.Artifacts)}
+		Where: store.Place(staging, s.Prefix()), Artifacts: len(s.list.Artifacts), Images: len(s.list.Images)}
 	for _, a := range s.list.Artifacts {
 		out.Size += a.Size
 	}
@@ -135,7 +136,10 @@ func (p *Project) stageNow(ctx context.Context, c *Candidate, staging store.Buck
 			return "", err
 		}
 		to := a.layout(c, staging, list)
-		return to.Digest, a.upload(ctx, to, c.Trust)
+		if err := a.upload(ctx, to, c.Trust); err != nil {
+			return "", err
+		}
+		return to.Digest, a.uploadImages(ctx, to)
 	}})
 	if err := a.runGraph(ctx, g, "stage "+c.Release.Version); err != nil {
 		return nil, err
@@ -152,6 +156,9 @@ func (p *Project) stageNow(ctx context.Context, c *Candidate, staging store.Buck
 		return nil, err
 	}
 	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
+		return nil, err
+	}
+	if err := p.pushStaged(ctx, c, s); err != nil {
 		return nil, err
 	}
 	return s, a.finish(s.digestName())
@@ -190,6 +197,11 @@ func (a *assembly) addAttestations(g *flow.Graph, signer sign.Signer) ([]flow.No
 		name := "attest/" + orText(platform, "release")
 		out = append(out, flow.Add(g, flow.Step[string]{Name: name, Needs: flow.Needs(a.summed), Run: func(ctx context.Context, _ *flow.Run) (string, error) {
 			return platform, a.attestPlatform(ctx, platform, hex.EncodeToString(id[:]), signer)
+		}}))
+	}
+	for _, img := range a.images {
+		out = append(out, flow.Add(g, flow.Step[string]{Name: "attest/image/" + img.plan.ShortName(), Needs: flow.Needs(a.summed, img.described), Run: func(ctx context.Context, _ *flow.Run) (string, error) {
+			return img.plan.Name, a.attestImage(ctx, img, hex.EncodeToString(id[:]), signer)
 		}}))
 	}
 	return out, nil

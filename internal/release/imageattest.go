@@ -1,0 +1,248 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/image"
+	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sign"
+)
+
+// describeImage writes an image's SPDX documents, one a platform and one for the index, in the form in which
+// they are attested, and gives their digests.
+func (a *assembly) describeImage(ctx context.Context, s *imageSteps) (map[string]string, error) {
+	out := map[string]string{}
+	var all []sbom.Image
+	for i, platform := range s.plan.On {
+		in, err := a.imageInput(ctx, s, i)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, in)
+		doc, err := sbom.ForImage(a.sbomMeta(), in, a.moduleGraph())
+		if err != nil {
+			return nil, fmt.Errorf("describe image %s for %s: %w", s.plan.Name, platform, err)
+		}
+		if out[platform.String()], err = a.keepImageSBOM(s, platform.String(), doc); err != nil {
+			return nil, err
+		}
+	}
+	doc, err := sbom.ForIndex(a.sbomMeta(), s.plan.Name, s.index.Value().Digest.Encoded(), all, a.moduleGraph())
+	if err != nil {
+		return nil, fmt.Errorf("describe image %s: %w", s.plan.Name, err)
+	}
+	out[""], err = a.keepImageSBOM(s, "", doc)
+	return out, err
+}
+
+// imageInput says what the image of one platform consists of.
+func (a *assembly) imageInput(ctx context.Context, s *imageSteps, i int) (sbom.Image, error) {
+	platform, built := s.plan.On[i], s.platforms[i].Value()
+	in := sbom.Image{Name: s.plan.Name, Platform: platform.String(), Manifest: built.Manifest.Digest.Encoded()}
+	base, err := a.base(ctx, s.plan, platform)
+	if err != nil {
+		return in, err
+	}
+	if base != nil {
+		in.Base, _, _ = definition.ParseBase(s.plan.Base)
+		in.BaseDigest = base.Manifest.Digest.Encoded()
+		for _, l := range base.Layers {
+			in.Layers = append(in.Layers, sbom.Layer{SHA256: l.Digest.Encoded(), Base: true})
+		}
+		cache, err := a.baseBlobs()
+		if err != nil {
+			return in, err
+		}
+		scan := sbom.NewScan()
+		err = image.Files(ctx, cache, base.Manifest, image.Limits{}, func(f image.File) error {
+			if !f.Mode.IsRegular() {
+				return nil
+			}
+			return scan.Visit(f.Path, f.Size, func() (io.ReadCloser, error) { return io.NopCloser(f.Content), nil })
+		})
+		if err == nil {
+			in.Packages, in.BaseBinaries, err = scan.Result()
+		}
+		if err != nil {
+			return in, fmt.Errorf("read base image %s: %w", s.plan.Base, err)
+		}
+	}
+	for _, l := range built.Layers {
+		in.Layers = append(in.Layers, sbom.Layer{SHA256: l.Digest.Encoded()})
+	}
+	if in.Files, err = a.members(imageMembers(s.plan, platform)); err != nil {
+		return in, err
+	}
+	programs, err := a.readPrograms(platform.String())
+	if err != nil {
+		return in, err
+	}
+	for _, f := range in.Files {
+		for name, b := range programs {
+			if strings.HasSuffix(name, "/"+baseName(f.Name)) && a.sha256Of(platform.String(), name) == f.SHA256 {
+				b.Name = f.Name
+				in.Binaries = append(in.Binaries, b)
+			}
+		}
+	}
+	return in, nil
+}
+
+// imageSBOMPath is where an image's SPDX document waits to be attested; "" is the index's.
+func (a *assembly) imageSBOMPath(s *imageSteps, platform string) string {
+	return a.path("image-sboms", s.plan.ShortName(), strings.ReplaceAll(orText(platform, "index"), "/", "-")+".spdx.json")
+}
+
+func (a *assembly) keepImageSBOM(s *imageSteps, platform string, doc []byte) (string, error) {
+	canonical, err := attest.Canonical(json.RawMessage(doc))
+	if err != nil {
+		return "", err
+	}
+	return "sha256:" + digest.Bytes(canonical), writeFile(a.imageSBOMPath(s, platform), canonical)
+}
+
+// attestImage signs what there is to say about an image (provenance over all of it, an SBOM a platform and for the index,
+// and a bare signature), and writes each bundle as a referrer of what it speaks of.
+func (a *assembly) attestImage(ctx context.Context, s *imageSteps, invocation string, signer sign.Signer) error {
+	blobs, err := a.blobs()
+	if err != nil {
+		return err
+	}
+	w := &imageAttester{blobs: blobs, signer: signer, created: a.plan.Time.Format(time.RFC3339)}
+	subjects := []attest.Subject{{Name: s.plan.Name, Digest: map[string]string{"sha256": s.index.Value().Digest.Encoded()}}}
+	targets := []ocispec.Descriptor{s.index.Value()}
+	names := []string{""}
+	for i, t := range s.platforms {
+		subjects = append(subjects, attest.Subject{Name: s.plan.Name + "/" + s.plan.On[i].String(), Digest: map[string]string{"sha256": t.Value().Manifest.Digest.Encoded()}})
+		targets, names = append(targets, t.Value().Manifest), append(names, s.plan.On[i].String())
+	}
+	provenance, err := a.imageProvenance(ctx, s, invocation)
+	if err != nil {
+		return err
+	}
+	statement, err := attest.NewProvenance(subjects, provenance)
+	if err != nil {
+		return err
+	}
+	if err := w.sign(ctx, attest.ProvenanceType, statement, targets...); err != nil {
+		return err
+	}
+	signed, err := attest.NewStatement(subjects, attest.ImageSignatureType, struct{}{})
+	if err != nil {
+		return err
+	}
+	if err := w.sign(ctx, attest.ImageSignatureType, signed, targets...); err != nil {
+		return err
+	}
+	for i, name := range names {
+		doc, err := os.ReadFile(a.imageSBOMPath(s, name))
+		if err != nil {
+			return fmt.Errorf("read SBOM: %w", err)
+		}
+		described, err := attest.NewStatement(subjects[i:i+1], attest.SPDXType, json.RawMessage(doc))
+		if err != nil {
+			return err
+		}
+		if err := w.sign(ctx, attest.SPDXType, described, targets[i]); err != nil {
+			return err
+		}
+	}
+	s.referrers = w.referrers
+	return nil
+}
+
+// imageProvenance describes how an image was made: from the base, and from programs whose own provenance tells the rest.
+func (a *assembly) imageProvenance(ctx context.Context, s *imageSteps, invocation string) (attest.Provenance, error) {
+	p := a.newProvenance(attest.ImageBuildType, "sello.yaml#images."+s.plan.ShortName(), invocation)
+	materials := slices.Clone(a.origin.materials)
+	for i, platform := range s.plan.On {
+		built := s.platforms[i].Value()
+		took(&p.RunDetails.Metadata, built.Started, built.Finished)
+		for _, b := range a.binaries(platform.String()) {
+			if b.Build == s.plan.Build {
+				materials = append(materials, material.Material{Name: b.Name, Digest: map[string]string{"sha256": b.SHA256}})
+			}
+		}
+		base, err := a.base(ctx, s.plan, platform)
+		if err != nil {
+			return p, err
+		}
+		if base != nil {
+			repository, _, _ := definition.ParseBase(s.plan.Base)
+			materials = append(materials, base.Materials(repository)...)
+		}
+	}
+	p.BuildDefinition.ResolvedDependencies = distinct(materials)
+	return p, nil
+}
+
+// imageAttester signs statements and writes them as referrers (OCI image specification 1.1, Manifest: subject).
+type imageAttester struct {
+	blobs     *image.Blobs
+	signer    sign.Signer
+	created   string
+	referrers []ocispec.Descriptor
+}
+
+// sign signs one statement, and attaches the bundle to each target. Annotations are those that cosign writes and looks for.
+func (w *imageAttester) sign(ctx context.Context, predicateType string, statement interface{ Encode() ([]byte, error) }, targets ...ocispec.Descriptor) error {
+	payload, err := statement.Encode()
+	if err != nil {
+		return err
+	}
+	bundle, err := sign.SignStatement(ctx, w.signer, attest.PayloadType, payload)
+	if err != nil {
+		return fmt.Errorf("sign image: %w", err)
+	}
+	for _, target := range targets {
+		desc, err := attachment(ctx, w.blobs, bundle, predicateType, w.created, target)
+		if err != nil {
+			return err
+		}
+		w.referrers = append(w.referrers, desc)
+	}
+	return nil
+}
+
+// attachment writes a bundle and the manifest that makes it a referrer of target.
+func attachment(ctx context.Context, blobs *image.Blobs, bundle []byte, predicateType, created string, target ocispec.Descriptor) (ocispec.Descriptor, error) {
+	put := func(mediaType string, data []byte) (ocispec.Descriptor, error) {
+		return blobs.Put(ctx, mediaType, func(out io.Writer) error {
+			_, err := io.Copy(out, bytes.NewReader(data))
+			return err
+		})
+	}
+	layer, err := put(sign.MediaType, bundle)
+	if err != nil {
+		return layer, err
+	}
+	config, err := put(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
+	if err != nil {
+		return config, err
+	}
+	subject := ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
+	annotations := map[string]string{ocispec.AnnotationCreated: created, "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType}
+	data, err := json.Marshal(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: sign.MediaType,
+		Config: config, Layers: []ocispec.Descriptor{layer}, Subject: &subject, Annotations: annotations})
+	if err != nil {
+		return layer, fmt.Errorf("encode referrer: %w", err)
+	}
+	desc, err := put(ocispec.MediaTypeImageManifest, data)
+	desc.ArtifactType, desc.Annotations = sign.MediaType, annotations
+	return desc, err
+}

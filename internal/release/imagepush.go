@@ -1,0 +1,277 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	godigest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/image"
+	"github.com/sello-release/sello/internal/registry"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/verify"
+)
+
+// imagesAtOnce is how many images are copied at one time.
+const imagesAtOnce = 4
+
+// uploadImages writes the images with everything that refers to them into the stage, as one OCI image layout. What a
+// killed run wrote to its end stays: its attestations are as good as new ones.
+func (a *assembly) uploadImages(ctx context.Context, to store.StageLayout) error {
+	if len(a.images) == 0 {
+		return nil
+	}
+	if _, err := registry.OpenLayout(ctx, to.Bucket, to.ImagesPrefix()); err == nil {
+		return nil
+	}
+	var roots, referrers []ocispec.Descriptor
+	for _, s := range a.images {
+		root := s.index.Value()
+		root.Annotations = map[string]string{ocispec.AnnotationRefName: s.plan.Name + ":" + a.plan.Values.Version}
+		roots = append(roots, root)
+		referrers = append(referrers, s.referrers...)
+	}
+	return registry.WriteLayout(ctx, to.Bucket, to.ImagesPrefix(), a.fetchBlob, roots, referrers)
+}
+
+// fetchBlob opens a blob that was made here, or fetched with a base.
+func (a *assembly) fetchBlob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	made, err := a.blobs()
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := made.Exists(ctx, desc); err != nil || ok {
+		r, ferr := made.Fetch(ctx, desc)
+		return r, errors.Join(err, ferr)
+	}
+	fetched, err := a.baseBlobs()
+	if err != nil {
+		return nil, err
+	}
+	return fetched.Fetch(ctx, desc)
+}
+
+// imageCopy is one image on its way to one repository.
+type imageCopy struct {
+	image stage.Image
+	to    string
+}
+
+func (c imageCopy) String() string { return c.to + "@" + c.image.Index }
+
+func (c imageCopy) root() ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: godigest.Digest(c.image.Index), Size: c.image.Size}
+}
+
+// copies lists where the images of a stage go.
+func copies(list *stage.Stage) []imageCopy {
+	var out []imageCopy
+	for _, img := range list.Images {
+		for _, to := range img.Repositories {
+			out = append(out, imageCopy{img, to})
+		}
+	}
+	return out
+}
+
+// eachImage does something for every image and repository. One that fails does not stop the others; all failures are given.
+func eachImage(ctx context.Context, all []imageCopy, do func(context.Context, imageCopy) error) error {
+	var mu sync.Mutex
+	errs := make([]error, len(all))
+	var group errgroup.Group
+	group.SetLimit(imagesAtOnce)
+	for i, c := range all {
+		group.Go(func() error {
+			err := do(ctx, c)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs[i] = fmt.Errorf("image %s: %w", c, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return errors.Join(errs...)
+}
+
+// pushImages copies images by digest, with all that refers to them, and sets no tag.
+func (p *Project) pushImages(ctx context.Context, s *staged, all []imageCopy) (registry.CopyStats, error) {
+	var total registry.CopyStats
+	if len(all) == 0 {
+		return total, nil
+	}
+	from, err := registry.OpenLayout(ctx, s.Bucket, s.ImagesPrefix())
+	if err != nil {
+		return total, err
+	}
+	client, err := registry.New(p.Registry)
+	if err != nil {
+		return total, err
+	}
+	var mu sync.Mutex
+	err = eachImage(ctx, all, func(ctx context.Context, c imageCopy) error {
+		repo, err := client.Open(c.to)
+		if err != nil {
+			return err
+		}
+		stats, err := registry.Copy(ctx, from, repo, c.root(), registry.CopyOptions{})
+		mu.Lock()
+		total = total.Add(stats)
+		mu.Unlock()
+		return err
+	})
+	return total, err
+}
+
+// pushStaged copies the images to their staging repositories, where the definition names one: by digest, to be tried.
+func (p *Project) pushStaged(ctx context.Context, c *Candidate, s *staged) error {
+	var all []imageCopy
+	for _, planned := range c.Plan.Images {
+		for _, img := range s.list.Images {
+			if planned.Name == img.Name && planned.Staging != "" {
+				all = append(all, imageCopy{img, planned.Staging})
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return p.step("push images to staging", func() error {
+		_, err := p.pushImages(ctx, s, all)
+		return err
+	})
+}
+
+// checkTags refuses, before anything is copied, a tag of the release that names another image already.
+func (p *Project) checkTags(ctx context.Context, all []imageCopy) error {
+	client, err := registry.New(p.Registry)
+	if err != nil {
+		return err
+	}
+	return eachImage(ctx, all, func(ctx context.Context, c imageCopy) error {
+		repo, err := client.Open(c.to)
+		if err != nil {
+			return err
+		}
+		for _, tag := range c.image.Tags {
+			if err := registry.CheckTag(ctx, repo, c.root(), tag); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkImages verifies the images from the outside: as they are in their registries, by digest.
+func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, released bool) error {
+	return eachImage(ctx, copies(s.list), func(ctx context.Context, img imageCopy) error {
+		report, err := verify.Image(ctx, img.String(), verify.Options{TrustFile: c.TrustBytes, Now: p.Now(), StageFile: s.bytes, RequireRelease: released,
+			MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
+		if err != nil {
+			return err
+		}
+		return report.Err()
+	})
+}
+
+// attachStatement attaches the release statement to every image, so that who has just the image can tell of which release it is.
+func (p *Project) attachStatement(ctx context.Context, s *staged, to store.ReleaseLayout) error {
+	statement, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
+	if err != nil {
+		return err
+	}
+	client, err := registry.New(p.Registry)
+	if err != nil {
+		return err
+	}
+	dir, err := p.State("attach")
+	if err != nil {
+		return err
+	}
+	blobs, err := openBlobs(dir)
+	if err != nil {
+		return err
+	}
+	return eachImage(ctx, copies(s.list), func(ctx context.Context, c imageCopy) error {
+		repo, err := client.Open(c.to)
+		if err != nil {
+			return err
+		}
+		desc, err := attachment(ctx, blobs, statement, attest.ReleaseType, s.list.Source.Time.Format(time.RFC3339), c.root())
+		if err != nil {
+			return err
+		}
+		_, err = registry.Copy(ctx, blobSource{blobs}, repo, desc, registry.CopyOptions{WithoutReferrers: true})
+		return err
+	})
+}
+
+// blobSource is a folder of blobs as a source for copying, to which nothing refers.
+type blobSource struct{ *image.Blobs }
+
+func (blobSource) Referrers(context.Context, ocispec.Descriptor, string) ([]ocispec.Descriptor, error) {
+	return nil, nil
+}
+
+// tagImages sets the tags of the release on its images, which never move.
+func (p *Project) tagImages(ctx context.Context, s *staged) error {
+	all := copies(s.list)
+	if err := p.checkTags(ctx, all); err != nil { // none is set unless all can be
+		return err
+	}
+	client, err := registry.New(p.Registry)
+	if err != nil {
+		return err
+	}
+	return eachImage(ctx, all, func(ctx context.Context, c imageCopy) error {
+		repo, err := client.Open(c.to)
+		if err != nil {
+			return err
+		}
+		for _, tag := range c.image.Tags {
+			if _, err := registry.TagNew(ctx, repo, c.root(), tag); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// moveImageTags moves the moving tags of images, never backwards, and names those that were set.
+func (p *Project) moveImageTags(ctx context.Context, s *staged) ([]string, error) {
+	client, err := registry.New(p.Registry)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var moved []string
+	err = eachImage(ctx, copies(s.list), func(ctx context.Context, c imageCopy) error {
+		repo, err := client.Open(c.to)
+		if err != nil {
+			return err
+		}
+		for _, tag := range c.image.Markers {
+			set, err := registry.MoveTag(ctx, repo, c.root(), tag, s.list.Version)
+			if err != nil {
+				return err
+			}
+			if set {
+				mu.Lock()
+				moved = append(moved, c.to+":"+tag)
+				mu.Unlock()
+			}
+		}
+		return nil
+	})
+	return moved, err
+}
