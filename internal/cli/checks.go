@@ -39,6 +39,9 @@ var held = map[string]string{
 	"evidence-missing":          "evidence is complete",
 	"checksum-mismatch":         "checksum file agrees",
 	"sign-off-missing":          "signed off by enough managers",
+	"image-digest-mismatch":     "blobs are what their digests say",
+	"image-mismatch":            "images are the staged ones",
+	"image-unlisted":            "image belongs to the release",
 }
 
 // checkName is how a check is shown to people: what holds, or the code of what does not.

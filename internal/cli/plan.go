@@ -54,6 +54,12 @@ func (a *app) showPlan(p *release.PlanView) {
 	for _, s := range p.Steps {
 		a.printf("  %-36s %s\n", s.Name, s.Detail)
 	}
+	if len(p.Images) > 0 {
+		a.printf("images, pushed by digest at promotion and tagged last\n")
+	}
+	for _, i := range p.Images {
+		a.printf("  %s\n", i)
+	}
 	a.printf("artifacts\n")
 	for _, f := range p.Artifacts {
 		a.printf("  %s\n", f)

@@ -145,7 +145,7 @@ Exit codes:
 			root.AddCommand(c)
 		}
 	}
-	add("setup", a.initCommand(), a.doctorCommand(), a.checkCommand(), a.keyCommand(), a.schemaCommand())
+	add("setup", a.initCommand(), a.doctorCommand(), a.checkCommand(), a.pinCommand(), a.keyCommand(), a.schemaCommand())
 	add("release", a.planCommand(), a.buildCommand(), a.proposeCommand(), a.stageCommand(), a.signOffCommand(), a.promoteCommand(), a.releaseCommand())
 	add("look", a.verifyCommand(), a.statusCommand(), a.historyCommand(), a.versionCommand())
 	root.AddCommand(a.manCommand())

@@ -114,6 +114,36 @@ error has file, line and column. Exit code 2 on an error.`,
 	}
 }
 
+func (a *app) pinCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pin",
+		Short: "Write the digests of base images into sello.yaml",
+		Long: `Pin asks the registries which images the tags in sello.yaml name now (images[].base,
+builds[].run.root), and writes their digests in the place of the tags. A release
+builds on what was reviewed: a tag could name other bytes tomorrow.`,
+		Example: "  sello pin",
+		Args:    takes(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			done, err := p.Pin(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.result(done, func() {
+				for _, d := range done {
+					a.printf("%s: %s is now %s\n", d.Where, d.From, d.To)
+				}
+				if len(done) == 0 {
+					a.printf("every image is named by its digest already\n")
+				}
+			})
+		},
+	}
+}
+
 func (a *app) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Short: "Make, list and show keys, and add them to trust.yaml",
 		Example: "  sello key list\n  sello key new second-manager --role manager --threshold 2",

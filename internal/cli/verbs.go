@@ -102,7 +102,11 @@ Run it again after a failure: what is done is recognised by digest.`,
 				if staged.Already {
 					verb = "already staged"
 				}
-				a.printf("%s %s %s: %d artifacts, %s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), shown(staged.Where), staged.Digest)
+				images := ""
+				if staged.Images > 0 {
+					images = fmt.Sprintf(", %d images", staged.Images)
+				}
+				a.printf("%s %s %s: %d artifacts, %s%s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), images, shown(staged.Where), staged.Digest)
 				if staged.Recorded {
 					a.next("git commit -m 'Record the stage digest of "+staged.Version+"' "+staged.Path+"   # it is written there; have it reviewed", "sello sign-off "+staged.Path)
 					return
@@ -186,6 +190,13 @@ Nothing that is published is ever overwritten.`,
 			}
 			return a.result(made, func() {
 				a.printf("promoted %s %s: %d files copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, made.Copied, made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
+				for _, img := range made.Images {
+					a.printf("  image %s\n", img)
+				}
+				if len(made.Images) > 0 {
+					n := made.ImageCopies
+					a.printf("  %d blobs sent (%s), %d mounted, %d were there; no tag yet\n", n.Sent, size(n.Bytes), n.Mounted, n.Present)
+				}
 				a.next("sello release " + made.Path)
 			})
 		},
@@ -215,6 +226,9 @@ Exit code 4 while the stage is not promoted.`,
 			}
 			return a.result(made, func() {
 				a.printf("released %s %s\n  %s\n  tag %s at %.12s\n", made.Project, made.Version, shown(made.Where), made.Tag, made.Commit)
+				for _, img := range made.Images {
+					a.printf("  image %s\n", img)
+				}
 				if len(made.Markers) > 0 {
 					a.printf("  markers %s\n", strings.Join(made.Markers, ", "))
 				}

@@ -49,6 +49,7 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 			trusted, err = trust.Parse(name, data)
 		default:
 			def, err = p.checkDefinition(name, data)
+			err = p.withDigests(ctx, err)
 		}
 		if err != nil {
 			errs = append(errs, err)

@@ -25,6 +25,7 @@ type PlanView struct {
 	SignOffs   string     `json:"signOffs"`
 	Materials  []string   `json:"materials"` // known before fetching
 	Steps      []PlanStep `json:"steps"`
+	Images     []string   `json:"images,omitempty"`
 	Artifacts  []string   `json:"artifacts"` // known before building; binaries are known after fetching
 }
 
@@ -111,6 +112,19 @@ func view(plan *build.Plan) *PlanView {
 	if plan.Source != "" {
 		step("pack/"+plan.Source, "tar.gz")
 		v.Artifacts = append(v.Artifacts, plan.Source)
+	}
+	for _, img := range plan.Images {
+		if img.Base != definition.Scratch {
+			v.Materials = append(v.Materials, "base image "+img.Base)
+		}
+		for _, platform := range img.On {
+			step("image/"+img.ShortName()+"/"+platform.String(), "programs of "+img.Build+" on "+img.Base)
+		}
+		for _, to := range img.Repositories {
+			for _, tag := range img.Tags {
+				v.Images = append(v.Images, to+":"+tag)
+			}
+		}
 	}
 	for _, platform := range plan.Platforms() {
 		v.Artifacts = append(v.Artifacts, build.BinaryPath(platform, "<program>"))

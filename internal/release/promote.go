@@ -32,7 +32,7 @@ type Promoted struct {
 	Present     int      `json:"present"` // were there with the same digest
 	SignedOffBy []string `json:"signedOffBy"`
 
-	Images      int                `json:"images,omitempty"`     // how many were copied to a repository each, or were there
+	Images      []string           `json:"images,omitempty"`     // registry/repository@sha256:…, each in its place
 	ImageCopies registry.CopyStats `json:"imageCopies,omitzero"` // what that took
 }
 
@@ -52,7 +52,9 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	images := copies(s.list)
-	out.Images = len(images)
+	for _, c := range images {
+		out.Images = append(out.Images, c.String())
+	}
 	err = p.steps(
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
 		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }},

@@ -28,6 +28,7 @@ type Released struct {
 	Pushed  bool     `json:"pushed"`
 	Markers []string `json:"markers"` // those that name this version now
 
+	Images    []string `json:"images,omitempty"`    // registry/repository:tag, for each tag of the release
 	ImageTags []string `json:"imageTags,omitempty"` // moving tags that were set: registry/repository:latest
 }
 
@@ -65,6 +66,11 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	)
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range copies(s.list) {
+		for _, tag := range c.image.Tags {
+			out.Images = append(out.Images, c.to+":"+tag)
+		}
 	}
 	return out, p.record("release", c, out.Stage, map[string]string{"tag": out.Tag, "markers": strings.Join(out.Markers, " ")})
 }
