@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"runtime"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -64,11 +65,16 @@ func (d *deflater) reset(w io.Writer) {
 	d.cur = d.next(nil)
 }
 
+// blocks are those of closed streams, so that the next ones need not allocate theirs.
+var blocks = sync.Pool{New: func() any { return &block{done: make(chan error, 1)} }}
+
 // next gives an empty block that follows after last.
 func (d *deflater) next(last *block) *block {
-	b := &block{done: make(chan error, 1)}
+	var b *block
 	if n := len(d.free); n > 0 {
 		b, d.free = d.free[n-1], d.free[:n-1]
+	} else {
+		b = blocks.Get().(*block)
 	}
 	b.in, b.window = b.in[:0], b.window[:0]
 	b.out.Reset()
@@ -124,6 +130,10 @@ func (d *deflater) Close() error {
 	for len(d.queue) > 0 {
 		d.collect()
 	}
+	for _, b := range d.free {
+		blocks.Put(b)
+	}
+	d.cur, d.free = nil, nil
 	return d.err
 }
 

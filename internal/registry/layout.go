@@ -77,13 +77,14 @@ func parseLayoutIndex(data []byte) (entries []ocispec.Descriptor, why string) {
 	names, digests := map[string]bool{}, map[string]bool{}
 	for _, d := range m.Manifests {
 		name := d.Annotations[ocispec.AnnotationRefName]
-		if key := d.Digest.String() + " " + name; digests[key] {
+		key := d.Digest.String() + " " + name
+		switch {
+		case digests[key]:
 			return nil, "it names " + d.Digest.String() + " twice"
-		} else if name != "" && names[name] {
+		case name != "" && names[name]:
 			return nil, fmt.Sprintf("it has the name %q twice", printable(name))
-		} else {
-			digests[key], names[name] = true, true
 		}
+		digests[key], names[name] = true, true
 	}
 	return m.Manifests, ""
 }

@@ -162,9 +162,7 @@ func checkContent(where string, desc ocispec.Descriptor, data []byte) error {
 		return nil
 	}
 	if got != desc.Digest && IsIndex(desc.MediaType) && strings.Contains(string(data), desc.Digest.String()) {
-		r := loop(desc.Digest).(*gate.Refusal)
-		r.Where = where
-		return r
+		return loop(desc.Digest)
 	}
 	return mismatch(where, describe(desc), fmt.Sprintf("%s (%d bytes)", got, len(data)))
 }

@@ -174,12 +174,14 @@ func (r *Repository) fetchManifest(ctx context.Context, desc ocispec.Descriptor)
 		return nil, tooLarge(where)
 	}
 	var data []byte
-	var resp *http.Response
-	err := r.client.http.retry(ctx, func() (err error) {
-		if resp, err = r.request(ctx, http.MethodGet, "manifests", desc.Digest.String(), http.Header{"Accept": {desc.MediaType}}); err != nil {
+	var served string
+	err := r.client.http.retry(ctx, func() error {
+		resp, err := r.request(ctx, http.MethodGet, "manifests", desc.Digest.String(), http.Header{"Accept": {desc.MediaType}})
+		if err != nil {
 			return final(err)
 		}
 		defer resp.Body.Close()
+		served = resp.Header.Get("Content-Type")
 		data, err = io.ReadAll(resp.Body)
 		return err
 	})
@@ -189,8 +191,8 @@ func (r *Repository) fetchManifest(ctx context.Context, desc ocispec.Descriptor)
 	if err := checkContent(where, desc, data); err != nil {
 		return nil, err
 	}
-	if mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || mediaType != desc.MediaType {
-		return nil, explain(where, "", notOCI(fmt.Sprintf("content of the type %q where %s belongs", printable(resp.Header.Get("Content-Type")), desc.MediaType)))
+	if mediaType, _, err := mime.ParseMediaType(served); err != nil || mediaType != desc.MediaType {
+		return nil, explain(where, "", notOCI(fmt.Sprintf("content of the type %q where %s belongs", printable(served), desc.MediaType)))
 	}
 	return data, nil
 }

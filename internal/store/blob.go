@@ -18,7 +18,7 @@ import (
 const (
 	answerTime = 60 * time.Second // until the store answers, retries of its client included
 	readTime   = 60 * time.Second // without a byte while reading
-	writeTime  = 5 * time.Minute  // without progress while writing; parts of 8 MiB are on their way meanwhile
+	writeTime  = 5 * time.Minute  // without progress while writing; the last parts are on their way meanwhile
 )
 
 // listPage is how many objects are listed by one request.

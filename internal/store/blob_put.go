@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// partSize and partsAtOnce bound what one Put holds in memory: three parts at most.
-	partSize    = 8 << 20
+	// partSize and partsAtOnce bound what one Put holds in memory: three parts, 15 MiB.
+	partSize    = 5 << 20 // the least that S3 takes; with its 10,000 parts an object has at most 48 GiB
 	partsAtOnce = 2
 	// minServerCopy is the size below which an object that was read to compare it is put rather than copied.
 	minServerCopy = 8 << 20

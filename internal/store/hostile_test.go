@@ -36,15 +36,6 @@ func hostile(t *testing.T) (b store.Bucket, root, outside string) {
 	return open(t, "./bucket", base), root, outside
 }
 
-func mustDo(t *testing.T, errs ...error) {
-	t.Helper()
-	for _, err := range errs {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestLinksNeverLeadOut(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

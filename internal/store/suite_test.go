@@ -30,3 +30,12 @@ func TestMemoryBucket(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.Bucket { return store.OpenMem() })
 }
+
+func mustDo(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
