@@ -71,8 +71,8 @@ type Options struct {
 	SkipSignOffs   bool // for a stage that is to be signed off
 	Unreleased     bool // for a promoted folder whose release statement is not made yet
 
-	// Buckets opens the bucket of an s3, gs or azblob URL, which has no path: bucket.Open of verify/bucket, which brings
-	// the clients of these stores along. Without it such URLs are refused. A source that is an io.Closer is closed.
+	// Buckets opens the bucket of an s3, gs or azblob URL, which has no path: bucket.Open of verify/bucket.
+	// Without it such URLs are refused. A source that is an io.Closer is closed.
 	Buckets func(ctx context.Context, rawURL string) (Source, error)
 
 	MaxDownload int64 // URL only: bytes of one file; zero is 8 GiB

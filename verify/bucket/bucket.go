@@ -2,8 +2,7 @@
 //
 //	report, err := verify.Any(ctx, "s3://releases/age/v1.4.2/?region=eu-west-1", verify.Options{TrustFile: data, Buckets: bucket.Open})
 //
-// It is a package of its own because it brings along the clients of Amazon's, Google's and Microsoft's stores, which
-// programs that verify local files do not need.
+// It is a package of its own so that a program says whether object stores are read at all.
 //
 // Credentials come from the environment, as each store's own tools take them; URLs that hold any are refused, as are options
 // that would send credentials to another host. Nothing is written. Names in a bucket that could
