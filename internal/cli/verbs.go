@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -168,16 +169,31 @@ the stage, and refuses when the digest differs (exit code 5).`,
 }
 
 func (a *app) promoteCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "promote RELEASE-FILE",
+	var m release.ManifestOptions
+	var trustFile string
+	cmd := &cobra.Command{
+		Use:   "promote [RELEASE-FILE]",
 		Short: "Verify everything, then copy the stage to production by digest",
 		Long: `Promote is the gate: it verifies every artifact, every attestation and the
 sign-offs, and refuses with a reason (exit code 3; 4 while sign-offs are
 missing). Then it copies by digest, reads production back and verifies it.
-Nothing that is published is ever overwritten.`,
-		Example: "  sello promote releases/v1.4.2.yaml",
-		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+Nothing that is published is ever overwritten.
+
+With --manifest, a promotion manifest as kpromo reads it says which images should
+be where, and there is no release file: what is missing is copied by digest, what
+is there stays, a tag that names something else is refused. Tags come last, and
+none is set unless every image is in its place.`,
+		Example: "  sello promote releases/v1.4.2.yaml\n  sello promote --manifest manifests/age --dry-run",
+		Args:    takes(0, 1, "[RELEASE-FILE]"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case m.File != "" && len(args) == 0:
+				return a.promoteManifest(cmd, m, trustFile)
+			case m.File != "":
+				return usage("a release file and --manifest were both given", "give one of them")
+			case len(args) == 0:
+				return usage("there is nothing to promote", "sello promote RELEASE-FILE, or sello promote --manifest FILE")
+			}
 			p, done, err := a.work(cmd.Context(), cmd, args)
 			if err != nil {
 				return err
@@ -199,6 +215,58 @@ Nothing that is published is ever overwritten.`,
 				}
 				a.next("sello release " + made.Path)
 			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&m.File, "manifest", "", "promotion manifest: a file, or a folder with promoter-manifest.yaml and images.yaml")
+	f.StringVar(&m.Images, "images", "", "images.yaml, when --manifest names promoter-manifest.yaml")
+	f.StringVar(&trustFile, "trust", "", "with --manifest: a trust file that every image has to verify with")
+	f.BoolVar(&m.DryRun, "dry-run", false, "with --manifest: look, and change nothing")
+	return cmd
+}
+
+// promoteManifest makes registries hold what a promotion manifest lists.
+func (a *app) promoteManifest(cmd *cobra.Command, m release.ManifestOptions, trustFile string) error {
+	if trustFile != "" {
+		data, err := a.readTrust(trustFile)
+		if err != nil {
+			return err
+		}
+		m.Trust = data
+	}
+	done, err := release.PromoteManifest(cmd.Context(), m)
+	if done == nil {
+		return err
+	}
+	shown := a.result(done, func() {
+		for _, i := range done.Items {
+			a.printf("%-9s %s %s\n", i.State, i.To, strings.Join(i.Tags, " "))
+		}
+		a.printf("%d to copy, %d to tag, %d in place; %d blobs sent (%s), %d tags set\n", done.Missing, done.Untagged, done.Present, done.Copied.Sent, size(done.Copied.Bytes), len(done.Tagged))
+	})
+	return errors.Join(err, shown)
+}
+
+func (a *app) manifestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "manifest RELEASE-FILE",
+		Short: "Print the promotion manifest of a staged release's images",
+		Long: `Manifest prints which images of a staged release should be where, as the promotion
+manifest that kpromo reads: a project that promotes with it can review and merge
+that, and promote with either tool.`,
+		Example: "  sello manifest releases/v1.4.2.yaml >images.yaml",
+		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			text, err := p.Manifest(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			a.printf("%s", text)
+			return nil
 		},
 	}
 }

@@ -1,0 +1,197 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sello-release/sello/internal/promotion"
+	"github.com/sello-release/sello/internal/registry"
+	"github.com/sello-release/sello/verify"
+)
+
+// Names of a thin promotion manifest's two files, as kpromo has them.
+const (
+	thinRegistries = "promoter-manifest.yaml"
+	thinImages     = "images.yaml"
+)
+
+// ManifestOptions say how a promotion manifest is carried out.
+type ManifestOptions struct {
+	File     string           // a plain manifest, or a folder with promoter-manifest.yaml and images.yaml
+	Images   string           // images.yaml of a thin manifest whose File is promoter-manifest.yaml
+	Trust    []byte           // a trust file that every image has to verify with before it is copied; nil for none
+	DryRun   bool             // look, and change nothing
+	Registry registry.Options // how registries are talked to
+}
+
+// ManifestDone is what PromoteManifest did, or would do.
+type ManifestDone struct {
+	Missing  int                `json:"missing"`  // that were to be copied
+	Untagged int                `json:"untagged"` // that were there without their tags
+	Present  int                `json:"present"`
+	Items    []ManifestItem     `json:"items"`
+	Tagged   []string           `json:"tagged"`
+	Copied   registry.CopyStats `json:"copied"`
+}
+
+// ManifestItem is one digest for one destination.
+type ManifestItem struct {
+	To     string   `json:"to"` // registry/repository@sha256:…
+	State  string   `json:"state"`
+	Tags   []string `json:"tags,omitempty"` // that are not set yet
+	Reason string   `json:"reason,omitempty"`
+}
+
+// PromoteManifest makes the registries hold what a promotion manifest lists: what is missing is copied by digest, with what is
+// attached to it; what is there stays; a tag that names something else is refused. One image that fails does not block
+// the others from being copied, but no tag is set unless everything is in its place.
+func PromoteManifest(ctx context.Context, o ManifestOptions) (*ManifestDone, error) {
+	m, err := readManifest(o)
+	if err != nil {
+		return nil, err
+	}
+	client, err := registry.New(o.Registry)
+	if err != nil {
+		return nil, err
+	}
+	remote := promotion.Remote{Client: client}
+	plan, err := promotion.NewPlan(ctx, m, remote.Look)
+	if err != nil {
+		return nil, err
+	}
+	if o.Trust != nil {
+		if err := verifyItems(ctx, plan, o.Trust); err != nil {
+			return nil, err
+		}
+	}
+	out := &ManifestDone{Missing: plan.Count(promotion.Missing), Untagged: plan.Count(promotion.Untagged), Present: plan.Count(promotion.Present)}
+	for _, i := range plan.Items {
+		item := ManifestItem{To: i.To + "@" + i.Digest.String(), State: string(i.State), Tags: i.Tags}
+		if i.Err != nil {
+			item.Reason = i.Err.Error()
+		}
+		out.Items = append(out.Items, item)
+	}
+	if o.DryRun {
+		return out, plan.Err()
+	}
+	done, err := promotion.Apply(ctx, plan, remote)
+	out.Copied, out.Tagged = done.Copied, done.Tagged
+	return out, err
+}
+
+// verifyItems verifies each image where it comes from, and lets those that do not pass fail as items.
+func verifyItems(ctx context.Context, plan *promotion.Plan, trustFile []byte) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(imagesAtOnce)
+	for n := range plan.Items {
+		i := &plan.Items[n]
+		if i.Err != nil || i.State == promotion.Present {
+			continue
+		}
+		group.Go(func() error {
+			report, err := verify.Image(ctx, i.From+"@"+i.Digest.String(), verify.Options{TrustFile: trustFile})
+			if err == nil {
+				err = report.Err()
+			}
+			if err != nil {
+				i.State, i.Err = promotion.Refused, fmt.Errorf("image %s@%s: %w", i.From, i.Digest, err)
+			}
+			return ctx.Err()
+		})
+	}
+	return group.Wait()
+}
+
+// readManifest reads a plain manifest or a thin one.
+func readManifest(o ManifestOptions) (*promotion.Manifest, error) {
+	file, images := o.File, o.Images
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		file, images = filepath.Join(o.File, thinRegistries), filepath.Join(o.File, thinImages)
+	}
+	data, err := readManifestFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if images == "" {
+		return promotion.Read(file, data)
+	}
+	more, err := readManifestFile(images)
+	if err != nil {
+		return nil, err
+	}
+	return promotion.ReadThin(file, data, images, more)
+}
+
+func readManifestFile(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usageRefusal("file-missing", name, "there is no such file", "give a plain manifest, or a folder with "+thinRegistries+" and "+thinImages)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read promotion manifest: %w", err)
+	}
+	return data, nil
+}
+
+// Manifest gives the promotion manifest of a staged release's images, for projects that promote with it.
+func (p *Project) Manifest(ctx context.Context, file string) ([]byte, error) {
+	c, err := p.Candidate(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	staging, _, err := p.buckets(c.Definition)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.findStage(ctx, c, staging)
+	if err != nil {
+		return nil, err
+	}
+	m := &promotion.Manifest{}
+	for n, img := range s.list.Images {
+		from := ""
+		for _, planned := range c.Plan.Images {
+			if planned.Name == img.Name {
+				from = planned.Staging
+			}
+		}
+		registries, err := manifestRegistries(img.Name, from, img.Repositories)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 && !slices.Equal(registries, m.Registries) {
+			return nil, usageRefusal("manifest-registries", "sello.yaml#images."+img.Name, "a promotion manifest has one list of registries, and this image goes to others than the first one",
+				"give all images the same registries, or promote with sello promote alone")
+		}
+		m.Registries = registries
+		m.Images = append(m.Images, promotion.Image{Name: path.Base(img.Repositories[0]), Dmap: map[string][]string{img.Index: img.Tags}})
+	}
+	if len(m.Images) == 0 {
+		return nil, usageRefusal("image-missing", c.Path, "the release has no images", "add images: to sello.yaml")
+	}
+	return m.Encode(), nil
+}
+
+// manifestRegistries gives the registries, the source first, of an image that has the same last part everywhere.
+func manifestRegistries(name, from string, to []string) ([]promotion.Registry, error) {
+	if from == "" {
+		return nil, usageRefusal("manifest-registries", "sello.yaml#images."+name, "a promotion manifest names the registry that images come from", "write staging: registry.example/staging/"+path.Base(to[0]))
+	}
+	out := []promotion.Registry{{Name: path.Dir(from), Src: true}}
+	for _, r := range to {
+		if path.Base(r) != path.Base(from) {
+			return nil, usageRefusal("manifest-registries", "sello.yaml#images."+name, "in a promotion manifest an image is called the same in every registry", "let all repositories of the image end in /"+path.Base(from))
+		}
+		out = append(out, promotion.Registry{Name: path.Dir(r)})
+	}
+	return out, nil
+}
