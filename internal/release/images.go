@@ -182,6 +182,9 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 		return out, err
 	}
 	programs, names := a.imagePrograms(img, platform)
+	if err := a.checkAboveBase(ctx, base, slices.Concat(files, programs)); err != nil {
+		return out, err
+	}
 	if err := add(files, "sello: files of the source"); err != nil {
 		return out, err
 	}
@@ -209,6 +212,22 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 	out.Manifest = made.Manifest
 	out.Finished = a.project.Now().UTC()
 	return out, a.keepMembers(imageMembers(img, platform), &members)
+}
+
+// checkAboveBase refuses files that would replace what the base has around them, such as a symlink by a folder.
+func (a *assembly) checkAboveBase(ctx context.Context, base *image.Base, entries []pack.Entry) error {
+	if base == nil {
+		return nil
+	}
+	cache, err := a.baseBlobs()
+	if err != nil {
+		return err
+	}
+	tree, err := image.Scan(ctx, cache, base.Manifest, image.Limits{})
+	if err != nil {
+		return fmt.Errorf("read base image: %w", err)
+	}
+	return tree.CheckAbove(entries)
 }
 
 // imageMembers names the list of an image's own files.
