@@ -35,8 +35,11 @@ type Options struct {
 	Attempts int
 	// Backoff is the pause after the first failure; 200 ms by default. It doubles up to MaxWait.
 	Backoff time.Duration
-	// MaxWait is the longest pause, also when the registry asks for more; 30 s by default.
+	// MaxWait is the longest pause between attempts; 30 s by default.
 	MaxWait time.Duration
+	// MaxRetryAfter is the longest pause that a registry may ask for; 5 min by default.
+	// One that asks for more is registry-throttled.
+	MaxRetryAfter time.Duration
 	// Stall is how long a transfer may stand still; 60 s by default.
 	Stall time.Duration
 	// Timeout is how long a request may take besides its bytes; 2 min by default.
@@ -52,7 +55,7 @@ func (o Options) withDefaults() Options {
 			*p = v
 		}
 	}
-	for p, v := range map[*time.Duration]time.Duration{&o.Backoff: 200 * time.Millisecond, &o.MaxWait: 30 * time.Second,
+	for p, v := range map[*time.Duration]time.Duration{&o.Backoff: 200 * time.Millisecond, &o.MaxWait: 30 * time.Second, &o.MaxRetryAfter: 5 * time.Minute,
 		&o.Stall: time.Minute, &o.Timeout: 2 * time.Minute} {
 		if *p <= 0 {
 			*p = v

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -227,9 +228,13 @@ func (c *copier) blob(ctx context.Context, d ocispec.Descriptor) error {
 		case err == nil:
 			c.mounted.Add(1)
 			return nil
-		case gate.Code(err) != "" || ctx.Err() != nil:
+		case gate.Code(err) != "" || ctx.Err() != nil || errors.As(err, new(sourceError)):
 			return explain(c.to.at(d.Digest), "image-missing", err)
-		} // the registry does not mount: the bytes are sent
+		}
+		// The registry does not mount, or broke off: the bytes are sent, if they are not there by now.
+		if there, err := c.to.Exists(ctx, d); err != nil || there {
+			return err
+		}
 	}
 	if err := c.to.PushFrom(ctx, d, open); err != nil {
 		return err

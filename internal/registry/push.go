@@ -3,14 +3,13 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/errcode"
-
-	"github.com/sello-release/sello/internal/gate"
 )
 
 // PushFrom puts a blob there. open is called for every attempt, and gives the whole
@@ -55,10 +54,10 @@ func uploadAgain(a *errcode.ErrorResponse, denials *int) bool {
 func (r *Repository) pushOnce(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error {
 	rc, err := open()
 	if err != nil {
-		return final(fmt.Errorf("open %s: %w", desc.Digest, err))
+		return final(sourceError{err})
 	}
-	defer rc.Close()
 	source := checked(rc, r.at(desc.Digest), desc)
+	defer source.Close()
 	return source.prefer(r.remote.Blobs().Push(ctx, desc, source))
 }
 
@@ -70,7 +69,7 @@ func (r *Repository) mount(ctx context.Context, desc ocispec.Descriptor, from st
 		sent = true
 		rc, err := open()
 		if err != nil {
-			return nil, err
+			return nil, sourceError{err}
 		}
 		source = checked(rc, r.at(desc.Digest), desc)
 		return source, nil
@@ -85,33 +84,54 @@ func (r *Repository) mount(ctx context.Context, desc ocispec.Descriptor, from st
 }
 
 // keepError verifies an upload's source and remembers how reading it failed, because
-// the connection's own error hides that.
+// the connection's own error hides that. The transport can still be reading when it has
+// returned an answer; after Close, nothing is read.
 type keepError struct {
-	io.Reader
-	io.Closer
-	err error
+	mu     sync.Mutex
+	r      io.Reader
+	c      io.Closer
+	err    error
+	closed bool
 }
 
 func checked(rc io.ReadCloser, where string, desc ocispec.Descriptor) *keepError {
 	if _, ok := rc.(*verified); ok {
-		return &keepError{Reader: rc, Closer: rc}
+		return &keepError{r: rc, c: rc}
 	}
-	return &keepError{Reader: verify(rc, where, desc), Closer: rc}
+	return &keepError{r: verify(rc, where, desc), c: rc}
 }
 
 func (k *keepError) Read(p []byte) (int, error) {
-	n, err := k.Reader.Read(p)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return 0, fs.ErrClosed
+	}
+	n, err := k.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		k.err = err
 	}
 	return n, err
 }
 
-// prefer gives the source's refusal, if there is one, instead of what it led to.
+// Close implements io.Closer.
+func (k *keepError) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return nil
+	}
+	k.closed = true
+	return k.c.Close()
+}
+
+// prefer gives the source's error, if there is one, instead of what it led to. It is
+// final: sources that can try again have done so.
 func (k *keepError) prefer(err error) error {
-	var r *gate.Refusal
-	if err != nil && errors.As(k.err, &r) {
-		return k.err
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil && k.err != nil {
+		return final(sourceError{k.err})
 	}
 	return err
 }

@@ -24,6 +24,7 @@ import (
 func explain(where, missing string, err error) error {
 	var r *gate.Refusal
 	var answer *errcode.ErrorResponse
+	var local sourceError
 	switch {
 	case err == nil:
 		return nil
@@ -35,8 +36,8 @@ func explain(where, missing string, err error) error {
 		return &c
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", where, context.Canceled)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", where, context.DeadlineExceeded)
+	case errors.As(err, &local):
+		return fmt.Errorf("%s: %w", where, local.error)
 	case errors.Is(err, errdef.ErrNotFound):
 		return absent(where, missing)
 	case errors.As(err, &answer):
@@ -49,6 +50,11 @@ func explain(where, missing string, err error) error {
 	return &gate.Refusal{Code: "registry-unavailable", Class: gate.Failed, What: "the registry could not be reached or broke off",
 		Where: where, Cause: scrub(err), Fix: "run the same command again: what is done is kept"}
 }
+
+// sourceError is what went wrong where content came from, and so is none of the registry's.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
 
 func absent(where, missing string) error {
 	r := &gate.Refusal{Code: missing, Where: where}
@@ -135,8 +141,20 @@ func scrub(err error) error {
 	if err == nil {
 		return nil
 	}
-	return errors.New(printable(queries.ReplaceAllString(err.Error(), "")))
+	text := scrubbed{text: printable(queries.ReplaceAllString(err.Error(), ""))}
+	if errors.Is(err, context.DeadlineExceeded) {
+		text.is = context.DeadlineExceeded
+	}
+	return text
 }
+
+type scrubbed struct {
+	text string
+	is   error
+}
+
+func (s scrubbed) Error() string { return s.text }
+func (s scrubbed) Unwrap() error { return s.is }
 
 // printable makes one short line of what a server said.
 func printable(s string) string {

@@ -44,12 +44,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		pause, asked := t.pause(resp, attempt)
 		if asked {
-			t.holdBack(req.URL.Host, min(pause, t.o.MaxWait))
+			t.holdBack(req.URL.Host, pause)
 		}
 		if !repeatable(req) { // an upload: its caller starts it again
 			return resp, err
 		}
-		if attempt >= t.o.Attempts || pause > t.o.MaxWait {
+		if attempt >= t.o.Attempts || pause > t.o.MaxRetryAfter {
 			return nil, t.giveUp(resp, err, pause)
 		}
 		drain(resp)
@@ -147,8 +147,11 @@ func (t *transport) wait(ctx context.Context, host string) error {
 	t.mu.Lock()
 	d := time.Until(t.hold[host])
 	t.mu.Unlock()
-	if d <= 0 {
+	switch {
+	case d <= 0:
 		return ctx.Err()
+	case d > t.o.MaxRetryAfter:
+		return throttled("", "for "+d.Round(time.Second).String())
 	}
 	return sleep(ctx, d)
 }
@@ -171,10 +174,10 @@ func (t *transport) giveUp(resp *http.Response, err error, pause time.Duration) 
 	}
 	drain(resp)
 	said := resp.Status
-	if pause > t.o.MaxWait {
+	if pause > t.o.MaxRetryAfter {
 		said += ", for " + pause.String()
 	}
-	if resp.StatusCode == http.StatusTooManyRequests || pause > t.o.MaxWait {
+	if resp.StatusCode == http.StatusTooManyRequests || pause > t.o.MaxRetryAfter {
 		return throttled("", said)
 	}
 	return &gate.Refusal{Code: "registry-unavailable", Class: gate.Failed, What: fmt.Sprintf("the registry failed %d times", t.o.Attempts),

@@ -90,11 +90,15 @@ http: {addr: "%s"}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start registry: %v", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var exit error
+	ended := make(chan struct{})
+	go func() {
+		exit = cmd.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = <-ended
+		<-ended
 	})
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get("http://" + host + "/v2/")
@@ -103,9 +107,8 @@ http: {addr: "%s"}
 			return host
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("the registry ended: %v\n%s", err, said.String())
+		case <-ended:
+			t.Fatalf("the registry ended: %v\n%s", exit, said.String())
 		default:
 		}
 	}
