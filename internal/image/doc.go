@@ -11,7 +11,7 @@
 //
 // Refused are: blobs that are not what their descriptor says; documents that are not
 // strict JSON, that could be read as two kinds, or that are too large; indexes that nest without end; layers that are not
-// to be distributed, of unknown compression, or with digests of another kind than SHA-256; in layers absolute
+// to be distributed, of unknown compression, or with digests of another kind than SHA-256; in layers
 // names, "..", devices, and more entries or bytes than Limits allow.
 //
 // Not kept when files are unpacked: owners, setuid and setgid, extended attributes, device nodes below dev/.
@@ -40,7 +40,7 @@ const (
 	CodePlatformMissing = "base-platform-missing" // the image is not there for the platform
 	CodeUnsupported     = "base-unsupported"      // a media type, digest or layer that cannot be used
 	CodeDiffID          = "layer-diffid-mismatch" // a layer unpacks to other bytes than the configuration says
-	CodeLayerName       = "layer-bad-name"        // a name in a layer that is absolute, leaves the root, or cannot be written
+	CodeLayerName       = "layer-bad-name"        // a name in a layer that leaves the root, or cannot be written
 	CodeLayerLink       = "layer-bad-link"        // a hard link to nothing, or symlinks that go round
 	CodeLayerDevice     = "layer-device"          // a device, FIFO or other special file
 	CodeLayerTooLarge   = "layer-too-large"       // a layer exceeds Limits

@@ -22,8 +22,6 @@ func splitName(name string) ([]string, error) {
 	switch {
 	case len(name) > maxName:
 		why = fmt.Sprintf("is longer than %d bytes", maxName)
-	case strings.HasPrefix(name, "/"):
-		why = "is absolute"
 	case strings.ContainsRune(name, 0):
 		why = "contains a NUL"
 	case !utf8.ValidString(name):

@@ -148,6 +148,7 @@ func TestLayersAreMerged(t *testing.T) {
 		"file over folder":                {[][]string{{"d/a=1"}, {"d=2"}}, files{"d": "2"}},
 		"folder over file":                {[][]string{{"d=1"}, {"d/a=2"}}, files{"d/a": "2"}},
 		"through a symlink":               {[][]string{{"usr/lib/a=1", "lib->usr/lib"}, {"lib/b=2"}}, files{"usr/lib/a": "1", "usr/lib/b": "2", "lib": "->usr/lib"}},
+		"absolute, as some tools write":   {[][]string{{"/etc/b=2"}, {"etc/c=3"}}, files{"etc/b": "2", "etc/c": "3"}},
 		"through an absolute one":         {[][]string{{"x/lib->/usr/lib"}, {"x/lib/b=2"}}, files{"usr/lib/b": "2", "x/lib": "->/usr/lib"}},
 		"never above the root":            {[][]string{{"out->../../../etc"}, {"out/passwd=2"}}, files{"etc/passwd": "2", "out": "->../../../etc"}},
 		"whiteout through a symlink":      {[][]string{{"usr/lib/a=1", "lib->usr/lib"}, {"lib/.wh.a="}}, files{"lib": "->usr/lib"}},
@@ -249,7 +250,6 @@ func TestLayersAreRefused(t *testing.T) {
 	}{
 		"dots":                          {[]rawLayer{gz(tarOf(t, "a/../../b=1"))}, image.CodeLayerName},
 		"dots inside":                   {[]rawLayer{gz(tarOf(t, "a/../b=1"))}, image.CodeLayerName},
-		"absolute":                      {[]rawLayer{gz(tarOf(t, "/etc/passwd=1"))}, image.CodeLayerName},
 		"NUL":                           {[]rawLayer{gz(nulName(t))}, image.CodeLayerMalformed}, // the tar reader is first
 		"newline":                       {[]rawLayer{gz(tarOf(t, "a\nb=1"))}, image.CodeLayerName},
 		"not UTF-8":                     {[]rawLayer{gz(tarOf(t, "a\xff=1"))}, image.CodeLayerName},
@@ -261,7 +261,7 @@ func TestLayersAreRefused(t *testing.T) {
 		"whiteout of no name":           {[]rawLayer{gz(tarOf(t, "a/.wh.="))}, image.CodeLayerName},
 		"below a whiteout":              {[]rawLayer{gz(tarOf(t, ".wh.a/b=1"))}, image.CodeLayerName},
 		"hard link out":                 {[]rawLayer{gz(tarOf(t, "a=>../etc/passwd"))}, image.CodeLayerName},
-		"hard link to an absolute":      {[]rawLayer{gz(tarOf(t, "a=>/etc/passwd"))}, image.CodeLayerName},
+		"hard link to an absolute":      {[]rawLayer{gz(tarOf(t, "a=>/etc/passwd"))}, image.CodeLayerLink},
 		"hard link to nothing":          {[]rawLayer{gz(tarOf(t, "a=>b"))}, image.CodeLayerLink},
 		"hard link to a folder":         {[]rawLayer{gz(tarOf(t, "d/", "a=>d"))}, image.CodeLayerLink},
 		"symlinks that go round":        {[]rawLayer{gz(tarOf(t, loop...))}, image.CodeLayerLink},

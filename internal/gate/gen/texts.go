@@ -78,7 +78,7 @@ var texts = map[string]text{
 	"image-mismatch":                {"an image is not the one that was staged and signed off", "do not use it; find out who pushed it"},
 	"image-unlisted":                {"an image does not belong to the release that is claimed for it", "do not use it"},
 	"layer-bad-link":                {"a layer has a hard link to nothing, or symbolic links that go round", "do not use the image"},
-	"layer-bad-name":                {"a layer has a name that is absolute, leaves the root or cannot be written", "do not use the image"},
+	"layer-bad-name":                {"a layer has a name that leaves the root or cannot be written", "do not use the image"},
 	"layer-hides-base":              {"a file of an image would replace what its base has around it", "put the file elsewhere, for example below /usr/local"},
 	"manifest-registries":           {"a release's images cannot be written as one promotion manifest", "give all images the same registries and a staging repository, or promote without a manifest"},
 	"sbom-mismatch":                 {"an image's bill of materials is not the one that was staged", "do not rely on it"},
