@@ -2,12 +2,10 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
 
 	"github.com/sello-release/sello/internal/registry"
-	"github.com/sello-release/sello/internal/store"
 )
 
 // openLayout opens the OCI image layout in src.
@@ -16,34 +14,27 @@ func openLayout(ctx context.Context, src Source) (*registry.Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := readOnly{src, map[string]int64{}}
+	files := layoutFiles{src, map[string]int64{}}
 	for _, e := range entries {
 		if !e.Irregular {
-			b.sizes[e.Name] = e.Size
+			files.sizes[e.Name] = e.Size
 		}
 	}
-	return registry.OpenLayout(ctx, b, "")
+	return registry.OpenLayout(ctx, files)
 }
 
-// readOnly is a source as a bucket that nobody writes to.
-type readOnly struct {
-	Source
+// layoutFiles is a source whose files have the sizes that it lists.
+type layoutFiles struct {
+	src   Source
 	sizes map[string]int64
 }
 
-func (b readOnly) Get(ctx context.Context, name string) (io.ReadCloser, store.Info, error) {
-	size, ok := b.sizes[name]
+// Open implements registry.Files.
+func (f layoutFiles) Open(ctx context.Context, name string) (io.ReadCloser, int64, error) {
+	size, ok := f.sizes[name]
 	if !ok {
-		return nil, store.Info{}, fs.ErrNotExist
+		return nil, 0, fs.ErrNotExist
 	}
-	r, err := b.Open(ctx, name)
-	return r, store.Info{Name: name, Size: size}, err
-}
-
-func (readOnly) Put(context.Context, string, io.Reader, store.PutOptions) error {
-	return errors.ErrUnsupported
-}
-
-func (readOnly) List(context.Context, string) ([]store.Info, error) {
-	return nil, errors.ErrUnsupported
+	r, err := f.src.Open(ctx, name)
+	return r, size, err
 }

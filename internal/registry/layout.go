@@ -14,18 +14,22 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sello-release/sello/internal/gate"
-	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/strictjson"
 )
 
 // maxEntries bounds what a layout's index.json names.
 const maxEntries = 10_000
 
-// Layout is an OCI image layout (image-spec v1.1, Image Layout Specification) below a
-// prefix of a bucket. It is a Source.
+// Files are the files of a layout: a folder, or a part of a bucket.
+type Files interface {
+	// Open opens the file of that name and gives its size in bytes; an error that wraps fs.ErrNotExist when there is none.
+	Open(ctx context.Context, name string) (io.ReadCloser, int64, error)
+}
+
+// Layout is an OCI image layout (image-spec v1.1, Image Layout Specification).
+// It is a Source.
 type Layout struct {
-	bucket  store.Bucket
-	prefix  string // empty, or ends in a slash
+	files   Files
 	entries []ocispec.Descriptor
 
 	readSubjects sync.Once
@@ -33,11 +37,11 @@ type Layout struct {
 	subjectsErr  error
 }
 
-// OpenLayout opens the layout below prefix, which is empty or ends in a slash. What is
+// OpenLayout opens the layout that files hold. What is
 // not a layout, or one that could be read in two ways, is a layout-invalid; an index
 // that names itself is an image-index-loop.
-func OpenLayout(ctx context.Context, bucket store.Bucket, prefix string) (*Layout, error) {
-	l := &Layout{bucket: bucket, prefix: prefix}
+func OpenLayout(ctx context.Context, files Files) (*Layout, error) {
+	l := &Layout{files: files}
 	data, err := l.small(ctx, ocispec.ImageLayoutFile)
 	if err != nil {
 		return nil, err
@@ -96,16 +100,15 @@ func (l *Layout) invalid(file, why string) error {
 
 // String names the layout's folder.
 func (l *Layout) String() string {
-	where := strings.TrimSuffix(l.prefix, "/")
-	if s, ok := l.bucket.(fmt.Stringer); ok {
-		where = strings.TrimSuffix(s.String()+"/"+where, "/")
+	if s, ok := l.files.(fmt.Stringer); ok {
+		return strings.TrimSuffix(s.String(), "/")
 	}
-	return where
+	return "layout"
 }
 
 // small reads one of the layout's own files.
 func (l *Layout) small(ctx context.Context, name string) ([]byte, error) {
-	r, _, err := l.bucket.Get(ctx, l.prefix+name)
+	r, _, err := l.files.Open(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, l.invalid(name, "the file is missing")
 	}
@@ -153,20 +156,18 @@ func (l *Layout) Resolve(ctx context.Context, nameOrDigest string) (ocispec.Desc
 		Expected: nameOrDigest, Actual: fmt.Sprintf("%d images", len(l.entries)), Fix: "name the image by its tag or digest"}
 }
 
-func (l *Layout) blob(d digest.Digest) string { return l.prefix + blobName(d) }
-
 func blobName(d digest.Digest) string { return ocispec.ImageBlobsDir + "/sha256/" + d.Encoded() }
 
-func (l *Layout) open(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, store.Info, error) {
+func (l *Layout) open(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, int64, error) {
 	if !sha256Digest.MatchString(desc.Digest.String()) {
-		return nil, store.Info{}, badReference(desc.Digest.String(), "what follows @ is no sha256 digest")
+		return nil, 0, badReference(desc.Digest.String(), "what follows @ is no sha256 digest")
 	}
-	return l.bucket.Get(ctx, l.blob(desc.Digest))
+	return l.files.Open(ctx, blobName(desc.Digest))
 }
 
 // Exists implements Source.
 func (l *Layout) Exists(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
-	r, info, err := l.open(ctx, desc)
+	r, size, err := l.open(ctx, desc)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -174,8 +175,8 @@ func (l *Layout) Exists(ctx context.Context, desc ocispec.Descriptor) (bool, err
 		return false, fmt.Errorf("read layout: %w", err)
 	}
 	r.Close()
-	if info.Size != desc.Size {
-		return false, mismatch(l.String()+"@"+desc.Digest.String(), describe(desc), fmt.Sprintf("%d bytes", info.Size))
+	if size != desc.Size {
+		return false, mismatch(l.String()+"@"+desc.Digest.String(), describe(desc), fmt.Sprintf("%d bytes", size))
 	}
 	return true, nil
 }
@@ -186,7 +187,7 @@ func (l *Layout) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadClo
 	if IsManifest(desc.MediaType) && desc.Size > MaxManifest {
 		return nil, tooLarge(where)
 	}
-	r, info, err := l.open(ctx, desc)
+	r, size, err := l.open(ctx, desc)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &gate.Refusal{Code: "image-missing", What: "the layout does not have this content", Where: where,
 			Fix: "copy the image again: the folder is not complete"}
@@ -194,9 +195,9 @@ func (l *Layout) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadClo
 	if err != nil {
 		return nil, fmt.Errorf("read layout: %w", err)
 	}
-	if info.Size != desc.Size && !IsManifest(desc.MediaType) {
+	if size != desc.Size && !IsManifest(desc.MediaType) {
 		r.Close()
-		return nil, mismatch(where, describe(desc), fmt.Sprintf("%d bytes", info.Size))
+		return nil, mismatch(where, describe(desc), fmt.Sprintf("%d bytes", size))
 	}
 	if IsManifest(desc.MediaType) {
 		defer r.Close()

@@ -59,11 +59,11 @@ func writeLayout(t testing.TB, dir string, m *rt.Memory, prefix string, roots ..
 	t.Helper()
 	b := bucketAt(t, dir)
 	for range 2 { // the second time, all is there
-		if err := registry.WriteLayout(t.Context(), b, prefix, m.Fetch, roots, attached(t, m, roots...)); err != nil {
+		if err := registry.WriteLayout(t.Context(), store.Folder{Bucket: b, Prefix: prefix}, m.Fetch, roots, attached(t, m, roots...)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l, err := registry.OpenLayout(t.Context(), b, prefix)
+	l, err := registry.OpenLayout(t.Context(), store.Folder{Bucket: b, Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,10 +98,10 @@ func TestALayoutIsWrittenFromARegistry(t *testing.T) {
 	from := open(t, rt.InProcess(t)+"/r", quick())
 	mustCopy(t, m, from, root)
 	b := bucketAt(t, t.TempDir())
-	if err := registry.WriteLayout(t.Context(), b, "", from.Fetch, []ocispec.Descriptor{named(root, "v1")}, attached(t, m, root)); err != nil {
+	if err := registry.WriteLayout(t.Context(), store.Folder{Bucket: b}, from.Fetch, []ocispec.Descriptor{named(root, "v1")}, attached(t, m, root)); err != nil {
 		t.Fatal(err)
 	}
-	l, err := registry.OpenLayout(t.Context(), b, "")
+	l, err := registry.OpenLayout(t.Context(), store.Folder{Bucket: b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,9 +115,9 @@ func TestABrokenSourceLeavesALayoutWithoutIndex(t *testing.T) {
 	layer := m.Add(ocispec.MediaTypeImageLayer, rt.Bytes(1<<63, 1000))
 	m.Lie(layer.Digest, []byte("other"))
 	b := bucketAt(t, t.TempDir())
-	err := registry.WriteLayout(t.Context(), b, "", m.Fetch, []ocispec.Descriptor{root}, nil)
+	err := registry.WriteLayout(t.Context(), store.Folder{Bucket: b}, m.Fetch, []ocispec.Descriptor{root}, nil)
 	wantCode(t, err, "store-digest-mismatch")
-	_, err = registry.OpenLayout(t.Context(), b, "")
+	_, err = registry.OpenLayout(t.Context(), store.Folder{Bucket: b})
 	wantCode(t, err, "layout-invalid")
 }
 
@@ -154,7 +154,7 @@ func TestLayoutsThatLie(t *testing.T) {
 					}
 				}
 			}
-			_, err := registry.OpenLayout(t.Context(), bucketAt(t, dir), "")
+			_, err := registry.OpenLayout(t.Context(), store.Folder{Bucket: bucketAt(t, dir)})
 			if gate.Code(err) != c.code || c.code == "" && err != nil {
 				t.Errorf("got %v, want %q", err, c.code)
 			}
@@ -237,7 +237,7 @@ func TestSkopeoCopiesIntoALayoutAndBack(t *testing.T) {
 		if got := rootDigest(t, dir); got != root.Digest.String() {
 			t.Fatalf("skopeo's layout has %s, want %s", got, root.Digest)
 		}
-		l, err := registry.OpenLayout(t.Context(), bucketAt(t, dir), "")
+		l, err := registry.OpenLayout(t.Context(), store.Folder{Bucket: bucketAt(t, dir)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,22 +13,27 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	digests "github.com/sello-release/sello/internal/digest"
-	"github.com/sello-release/sello/internal/store"
 )
 
 // Blobs opens content by its descriptor; Repository.Fetch and Layout.Fetch are of this form.
 type Blobs func(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
 
-// WriteLayout writes an OCI image layout below prefix, which is empty or ends in a
-// slash: everything that roots and referrers name, then oci-layout, then index.json,
+// FilesWriter writes the files of a layout.
+type FilesWriter interface {
+	// Put makes sure that the file of that name holds the bytes with this size and SHA-256 (lower-case hex), compared
+	// while they are written; other bytes that are there already are an error and stay.
+	Put(ctx context.Context, name string, size int64, sha256 string, open func() (io.ReadCloser, error)) error
+}
+
+// WriteLayout writes an OCI image layout: everything that roots and referrers name, then oci-layout, then index.json,
 // which names roots and then referrers, with the annotations that they bring along. A
 // root gets its name from the annotation org.opencontainers.image.ref.name; skopeo and
 // others need one when there are several.
 //
 // What is there with the same bytes stays; with other bytes it is a store-conflict. A
 // layout without index.json was not written to its end.
-func WriteLayout(ctx context.Context, bucket store.Bucket, prefix string, blobs Blobs, roots, referrers []ocispec.Descriptor) error {
-	w := &layoutWriter{bucket: bucket, prefix: prefix, blobs: blobs, seen: map[digest.Digest]bool{}}
+func WriteLayout(ctx context.Context, to FilesWriter, blobs Blobs, roots, referrers []ocispec.Descriptor) error {
+	w := &layoutWriter{to: to, blobs: blobs, seen: map[digest.Digest]bool{}}
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	for _, d := range append(append([]ocispec.Descriptor(nil), roots...), referrers...) {
 		if err := w.plan(ctx, d, 0); err != nil {
@@ -41,7 +46,7 @@ func WriteLayout(ctx context.Context, bucket store.Bucket, prefix string, blobs 
 		return fmt.Errorf("encode index.json: %w", err)
 	}
 	if _, why := parseLayoutIndex(list); why != "" {
-		return (&Layout{bucket: bucket, prefix: prefix}).invalid(ocispec.ImageIndexFile, why)
+		return (&Layout{}).invalid(ocispec.ImageIndexFile, why)
 	}
 	if err := w.write(ctx); err != nil {
 		return err
@@ -57,11 +62,10 @@ func WriteLayout(ctx context.Context, bucket store.Bucket, prefix string, blobs 
 }
 
 type layoutWriter struct {
-	bucket store.Bucket
-	prefix string
-	blobs  Blobs
-	seen   map[digest.Digest]bool
-	all    []ocispec.Descriptor // every part once, each after what it names
+	to    FilesWriter
+	blobs Blobs
+	seen  map[digest.Digest]bool
+	all   []ocispec.Descriptor // every part once, each after what it names
 }
 
 // plan lists everything that desc names, and desc.
@@ -106,16 +110,12 @@ func (w *layoutWriter) write(ctx context.Context) error {
 	g.SetLimit(4)
 	for _, d := range w.all {
 		g.Go(func() error {
-			want := digests.Sums{Size: d.Size, SHA256: d.Digest.Encoded()}
-			_, err := store.PutDigest(ctx, w.bucket, w.prefix+blobName(d.Digest), want, func() (io.ReadCloser, error) { return w.blobs(ctx, d) })
-			return err
+			return w.to.Put(ctx, blobName(d.Digest), d.Size, d.Digest.Encoded(), func() (io.ReadCloser, error) { return w.blobs(ctx, d) })
 		})
 	}
 	return g.Wait()
 }
 
 func (w *layoutWriter) file(ctx context.Context, name string, data []byte) error {
-	want := digests.Sums{Size: int64(len(data)), SHA256: digests.Bytes(data)}
-	_, err := store.PutDigest(ctx, w.bucket, w.prefix+name, want, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
-	return err
+	return w.to.Put(ctx, name, int64(len(data)), digests.Bytes(data), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 }

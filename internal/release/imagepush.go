@@ -30,7 +30,7 @@ func (a *assembly) uploadImages(ctx context.Context, to store.StageLayout) error
 	if len(a.images) == 0 {
 		return nil
 	}
-	if _, err := registry.OpenLayout(ctx, to.Bucket, to.ImagesPrefix()); err == nil {
+	if _, err := registry.OpenLayout(ctx, to.Images()); err == nil {
 		return nil
 	}
 	var roots, referrers []ocispec.Descriptor
@@ -40,7 +40,7 @@ func (a *assembly) uploadImages(ctx context.Context, to store.StageLayout) error
 		roots = append(roots, root)
 		referrers = append(referrers, s.referrers...)
 	}
-	return registry.WriteLayout(ctx, to.Bucket, to.ImagesPrefix(), a.fetchBlob, roots, referrers)
+	return registry.WriteLayout(ctx, to.Images(), a.fetchBlob, roots, referrers)
 }
 
 // fetchBlob opens a blob that was made here, or fetched with a base.
@@ -50,8 +50,10 @@ func (a *assembly) fetchBlob(ctx context.Context, desc ocispec.Descriptor) (io.R
 		return nil, err
 	}
 	if ok, err := made.Exists(ctx, desc); err != nil || ok {
-		r, ferr := made.Fetch(ctx, desc)
-		return r, errors.Join(err, ferr)
+		if err != nil {
+			return nil, err
+		}
+		return made.Open(desc) // compared with its digest where it is written
 	}
 	fetched, err := a.baseBlobs()
 	if err != nil {
@@ -110,7 +112,7 @@ func (p *Project) pushImages(ctx context.Context, s *staged, all []imageCopy) (r
 	if len(all) == 0 {
 		return total, nil
 	}
-	from, err := registry.OpenLayout(ctx, s.Bucket, s.ImagesPrefix())
+	from, err := registry.OpenLayout(ctx, s.Images())
 	if err != nil {
 		return total, err
 	}

@@ -54,8 +54,8 @@ func (l StageLayout) FilesPrefix() string { return l.Prefix() + "files/" }
 // File names an artifact or a bundle, by its name in stage.json.
 func (l StageLayout) File(name string) string { return l.FilesPrefix() + name }
 
-// ImagesPrefix is the prefix of the images, an OCI image layout; it ends in a slash.
-func (l StageLayout) ImagesPrefix() string { return l.Prefix() + stage.ImagesFolder + "/" }
+// Images is the folder of the images, an OCI image layout.
+func (l StageLayout) Images() Folder { return Folder{l.Bucket, l.Prefix() + stage.ImagesFolder + "/"} }
 
 // SignOffsPrefix is the prefix of all sign-offs; it ends in a slash.
 func (l StageLayout) SignOffsPrefix() string { return l.Prefix() + "sign-offs/" }
