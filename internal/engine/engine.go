@@ -11,7 +11,8 @@
 // planner's, and provenance lists it, because a read-only mount without materials is refused.
 //
 // A step sees a writable /tmp of its own that starts empty and does not outlive it, /proc and a
-// minimal /dev. The working directory is /tmp unless the step names another.
+// minimal /dev. The working directory is /tmp unless the step names another. Besides that, and its mounts, its file system is
+// empty, or what its Root holds, read-only.
 package engine
 
 import (
@@ -26,11 +27,18 @@ import (
 type Mount struct {
 	Host     string // absolute path on the host: a folder or a file
 	Target   string // absolute path in the step
-	Writable bool   // outputs and scratch; materials are never writable
-	// Materials says what the mount holds. Provenance's resolvedDependencies is
-	// the concatenation over a step's read-only mounts, so a read-only mount without
+	Writable bool   // outputs, scratch, and copies that the step may change; never what another step reads
+	// Materials says what the mount holds, or held when the step started. Provenance's resolvedDependencies is
+	// the concatenation over a step's mounts, so a read-only mount without
 	// materials is refused.
 	Materials []material.Material
+}
+
+// Root is a file system that a step has as its root, read-only: what stands at its top, but for what the engine
+// itself puts there (/proc, /dev, /tmp) and what the step mounts there. Devices in it cannot be used.
+type Root struct {
+	Host      string              // absolute path of a folder on the host
+	Materials []material.Material // what it consists of, at least one
 }
 
 // Limits bound a step. Zero means the engine's default.
@@ -48,14 +56,18 @@ type Step struct {
 	Argv   []string
 	Env    map[string]string // the whole environment
 	Dir    string            // working directory in the step
-	Mounts []Mount
+	Root   *Root             // nil for an empty one; an engine that isolates nothing refuses it (step-root-unsupported)
+	Mounts []Mount           // with a Root, their targets are at its top: /src
 	Limits Limits
 	Log    io.Writer // receives stdout and stderr as they come; nil discards
 }
 
-// Materials gives everything that the step's mounts hold, in order.
+// Materials gives everything that the step's root and mounts hold, in order.
 func (s Step) Materials() []material.Material {
 	var ms []material.Material
+	if s.Root != nil {
+		ms = append(ms, s.Root.Materials...)
+	}
 	for _, m := range s.Mounts {
 		ms = append(ms, m.Materials...)
 	}
@@ -75,7 +87,7 @@ type Result struct {
 // Isolation is what the engine measured, not what was asked for.
 type Isolation struct {
 	Network    string   `json:"network"`    // "none" | "host"
-	Root       string   `json:"root"`       // "mounts-only" | "host"
+	Root       string   `json:"root"`       // "mounts-only", of which a Root is one | "host"
 	Namespaces []string `json:"namespaces"` // those that differ from the host's: cgroup ipc mnt net pid user uts
 	Seccomp    bool     `json:"seccomp"`
 	Limits     []string `json:"limits"` // those that were enforced, and how: "memory:cgroup", "processes:rlimit", …
@@ -98,4 +110,5 @@ type Info struct {
 	Name      string // "bubblewrap", "host"
 	BuilderID string // provenance's builder.id
 	Version   string // of the sandbox program
+	Roots     bool   // it can give a step another Root
 }

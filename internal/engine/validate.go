@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sello-release/sello/internal/gate"
@@ -16,9 +18,12 @@ var Reserved = []string{"/proc", "/dev", "/tmp", "/sys"}
 // Validate refuses a step that no engine should run: one whose list of materials would be
 // incomplete, or whose mounts hide or could change each other. Its refusals are
 // step-argv, step-env, step-dir, step-limits, step-mount-without-material, step-mount-target,
-// step-mount-host, step-mount-duplicate, step-mount-nested and step-mount-overlap.
+// step-mount-host, step-mount-duplicate, step-mount-nested and step-mount-overlap. For its root they are the same ones.
 func Validate(s Step) error {
 	if err := validateCommand(s); err != nil {
+		return err
+	}
+	if err := validateRoot(s); err != nil {
 		return err
 	}
 	seen := map[string]bool{}
@@ -65,6 +70,37 @@ func validateCommand(s Step) error {
 	return nil
 }
 
+func validateRoot(s Step) error {
+	if s.Root == nil {
+		return nil
+	}
+	if err := validateHost(s, s.Root.Host); err != nil {
+		return err
+	}
+	if len(s.Root.Materials) == 0 {
+		return stepRefusal(s, "step-mount-without-material", "the root does not say what it holds", "at least one material", "/")
+	}
+	for _, m := range s.Mounts {
+		if strings.Count(m.Target, "/") > 1 {
+			return stepRefusal(s, "step-mount-target", "a mount's target lies in the step's root, which is read-only", "a folder at the top, such as /src", m.Target)
+		}
+	}
+	return nil
+}
+
+func validateHost(s Step, host string) error {
+	if !filepath.IsAbs(host) || filepath.Clean(host) != host || strings.ContainsRune(host, 0) {
+		return stepRefusal(s, "step-mount-host", "a mount's host path is not a clean absolute path", "an absolute path", fmt.Sprintf("%q", host))
+	}
+	return nil
+}
+
+// RootUnsupported is the refusal of a step with a root by an engine that can give it none.
+func RootUnsupported(where, engine string) *gate.Refusal {
+	return &gate.Refusal{Code: "step-root-unsupported", Class: gate.Failed, Where: where, What: "this engine cannot give a step another root file system",
+		Expected: "an engine with a sandbox", Actual: engine, Fix: "use --engine bubblewrap, on Linux"}
+}
+
 func validateMount(s Step, m Mount) error {
 	if !cleanTarget(m.Target) || m.Target == "/" {
 		return stepRefusal(s, "step-mount-target", "a mount's target is not a clean absolute path", "/folder", fmt.Sprintf("%q", m.Target))
@@ -74,8 +110,8 @@ func validateMount(s Step, m Mount) error {
 			return stepRefusal(s, "step-mount-target", "a mount's target belongs to the engine", "a path outside "+strings.Join(Reserved, ", "), m.Target)
 		}
 	}
-	if !filepath.IsAbs(m.Host) || filepath.Clean(m.Host) != m.Host || strings.ContainsRune(m.Host, 0) {
-		return stepRefusal(s, "step-mount-host", "a mount's host path is not a clean absolute path", "an absolute path", fmt.Sprintf("%q", m.Host))
+	if err := validateHost(s, m.Host); err != nil {
+		return err
 	}
 	if !m.Writable && len(m.Materials) == 0 {
 		return stepRefusal(s, "step-mount-without-material", "a read-only mount does not say what it holds", "at least one material", m.Target)
@@ -83,17 +119,15 @@ func validateMount(s Step, m Mount) error {
 	return nil
 }
 
-// validateHosts refuses a writable mount that shares files with any other mount: the step could change a material.
+// validateHosts refuses a writable mount that shares files with any other mount, or with the root: the step could change a material.
 func validateHosts(s Step) error {
-	real := make([]string, len(s.Mounts))
-	for i, m := range s.Mounts {
-		p, err := filepath.EvalSymlinks(m.Host)
-		if err == nil {
-			var fi os.FileInfo
-			if fi, err = os.Stat(p); err == nil && !fi.IsDir() && !fi.Mode().IsRegular() {
-				err = fmt.Errorf("is neither a folder nor a regular file")
-			}
-		}
+	mounts := slices.Clone(s.Mounts)
+	if s.Root != nil {
+		mounts = append(mounts, Mount{Host: s.Root.Host})
+	}
+	real := make([]string, len(mounts))
+	for i, m := range mounts {
+		p, err := realHost(m.Host, s.Root != nil && i == len(s.Mounts))
 		if err != nil {
 			r := stepRefusal(s, "step-mount-host", "a mount's host path cannot be used", "a folder or a file", m.Host)
 			r.Cause = err
@@ -101,14 +135,32 @@ func validateHosts(s Step) error {
 		}
 		real[i] = filepath.ToSlash(p)
 	}
-	for i, m := range s.Mounts {
-		for j := range s.Mounts {
+	for i, m := range mounts {
+		for j := range mounts {
 			if i != j && m.Writable && (within(real[i], real[j]) || within(real[j], real[i])) {
 				return stepRefusal(s, "step-mount-overlap", "a writable mount shares files with another mount", "separate folders", real[i]+" and "+real[j])
 			}
 		}
 	}
 	return nil
+}
+
+// realHost gives a path without symlinks, of a folder or, unless it has to be one, a file.
+func realHost(host string, folder bool) (string, error) {
+	p, err := filepath.EvalSymlinks(host)
+	if err != nil {
+		return "", err
+	}
+	fi, err := os.Stat(p)
+	switch {
+	case err != nil:
+		return "", err
+	case fi.IsDir(), !folder && fi.Mode().IsRegular():
+		return p, nil
+	case folder:
+		return "", errors.New("is not a folder")
+	}
+	return "", errors.New("is neither a folder nor a regular file")
 }
 
 // within reports whether p is dir or lies below it.

@@ -34,7 +34,7 @@ var (
 )
 
 // options is the sandbox in bwrap's words.
-func options(p program, s engine.Step, tmp string) []string {
+func options(p program, s engine.Step, t top, tmp string) []string {
 	o := []string{
 		"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
 		"--uid", uid, "--gid", uid, "--hostname", "sello", "--cap-drop", "ALL", "--die-with-parent", "--new-session",
@@ -54,7 +54,10 @@ func options(p program, s engine.Step, tmp string) []string {
 			o = append(o, "--tmpfs", "/proc/"+d, "--remount-ro", "/proc/"+d)
 		}
 	}
-	for _, m := range s.Mounts {
+	for _, l := range t.links {
+		o = append(o, "--symlink", l.to, l.at)
+	}
+	for _, m := range slices.Concat(t.mounts, s.Mounts) {
 		bind := "--ro-bind"
 		if m.Writable {
 			bind = "--bind"

@@ -325,14 +325,14 @@ func TestInstallHint(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	s := engine.Step{Env: map[string]string{"B": "--bind", "A": ""}, Mounts: []engine.Mount{{Host: "/h", Target: "/t"}, {Host: "/w", Target: "/o", Writable: true}}}
-	o := options(program{version: "0.11.0"}, s, "/scratch")
+	o := options(program{version: "0.11.0"}, s, top{mounts: []engine.Mount{{Host: "/r/usr", Target: "/usr"}}, links: []link{{"/bin", "usr/bin"}}}, "/scratch")
 	text := strings.Join(o, "\n")
-	for _, want := range []string{"--ro-bind\n/h\n/t\n", "\n--bind\n/w\n/o\n", "--bind\n/scratch\n/tmp\n", "--setenv\nA\n\n--setenv\nB\n--bind\n--chdir\n/tmp", "--disable-userns"} {
+	for _, want := range []string{"--ro-bind\n/h\n/t\n", "--symlink\nusr/bin\n/bin\n", "--ro-bind\n/r/usr\n/usr\n", "\n--bind\n/w\n/o\n", "--bind\n/scratch\n/tmp\n", "--setenv\nA\n\n--setenv\nB\n--bind\n--chdir\n/tmp", "--disable-userns"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("lacks %q", want)
 		}
 	}
-	if slices.Contains(options(program{version: "0.7.0"}, s, "/scratch"), "--disable-userns") {
+	if slices.Contains(options(program{version: "0.7.0"}, s, top{mounts: []engine.Mount{{Host: "/r/usr", Target: "/usr"}}, links: []link{{"/bin", "usr/bin"}}}, "/scratch"), "--disable-userns") {
 		t.Error("an old bwrap gets an option that it does not know")
 	}
 }

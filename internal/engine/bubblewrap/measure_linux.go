@@ -53,7 +53,7 @@ func parseStatus(b []byte) status {
 }
 
 // measure looks at the sandbox from outside, before its command starts, and refuses when it is less than promised.
-func measure(proc *os.Root, s engine.Step) (engine.Isolation, error) {
+func measure(proc *os.Root, asked []engine.Mount) (engine.Isolation, error) {
 	iso := engine.Isolation{Network: "host", Root: "host"}
 	differ, err := differing(proc)
 	if err != nil {
@@ -77,7 +77,7 @@ func measure(proc *os.Root, s engine.Step) (engine.Isolation, error) {
 	if err != nil {
 		return iso, fmt.Errorf("measure mounts: %w", err)
 	}
-	if err := checkMounts(mounts, s.Mounts, os.Geteuid() == 0); err != nil {
+	if err := checkMounts(mounts, asked, os.Geteuid() == 0); err != nil {
 		return iso, err
 	}
 	iso.Root = "mounts-only"

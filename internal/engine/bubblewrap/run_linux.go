@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 
 // Info names the engine. The version is empty when there is no bwrap.
 func (e *Engine) Info() engine.Info {
-	i := engine.Info{Name: "bubblewrap", BuilderID: BuilderID}
+	i := engine.Info{Name: "bubblewrap", BuilderID: BuilderID, Roots: true}
 	if p, err := e.program.find(context.Background()); err == nil {
 		i.Version = p.version
 	}
@@ -26,7 +27,7 @@ func (e *Engine) Info() engine.Info {
 }
 
 // Run runs the step in a sandbox of its own. Besides the refusals of engine.Engine and engine.Validate it gives
-// isolation-missing, step-command (the command cannot be started) and those of Check.
+// isolation-missing, step-command (the command cannot be started), step-root (the root has too much at its top) and those of Check.
 func (e *Engine) Run(ctx context.Context, s engine.Step) (engine.Result, error) {
 	if err := engine.Validate(s); err != nil {
 		return engine.Result{}, err
@@ -35,12 +36,16 @@ func (e *Engine) Run(ctx context.Context, s engine.Step) (engine.Result, error) 
 	if err != nil {
 		return engine.Result{}, err
 	}
+	top, err := readTop(s)
+	if err != nil {
+		return engine.Result{}, err
+	}
 	folder, err := newScratch(e.scratch)
 	if err != nil {
 		return engine.Result{}, err
 	}
 	h := ownHierarchies()
-	r := &run{program: p, step: s, limits: s.Limits.WithDefaults(engine.DefaultMemory(totalMemory(h))), scratch: folder}
+	r := &run{program: p, step: s, top: top, limits: s.Limits.WithDefaults(engine.DefaultMemory(totalMemory(h))), scratch: folder}
 	r.log = engine.NewLog(s.Log, r.limits.Log)
 	r.group = newCgroup(h, fmt.Sprintf("%s%d-%s", cgroupPrefix, os.Getpid(), strings.ToLower(rand.Text()[:12])), r.limits)
 	err = onOwnThread(func() error { return r.do(ctx) })
@@ -51,6 +56,7 @@ func (e *Engine) Run(ctx context.Context, s engine.Step) (engine.Result, error) 
 type run struct {
 	program program
 	step    engine.Step
+	top     top
 	limits  engine.Limits
 	scratch *scratch
 	group   cgroup
@@ -62,7 +68,7 @@ type run struct {
 func (r *run) do(ctx context.Context) error {
 	r.result.Started = time.Now().UTC()
 	var err error
-	if r.box, err = startBox(r.program, options(r.program, r.step, r.scratch.tmp), r.step.Argv, r.log, r.scratch.dir); err != nil {
+	if r.box, err = startBox(r.program, options(r.program, r.step, r.top, r.scratch.tmp), r.step.Argv, r.log, r.scratch.dir); err != nil {
 		return err
 	}
 	err = r.set(ctx)
@@ -93,7 +99,7 @@ func (r *run) set(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if r.result.Isolation, err = measure(r.box.proc, r.step); err != nil {
+	if r.result.Isolation, err = measure(r.box.proc, slices.Concat(r.top.mounts, r.step.Mounts)); err != nil {
 		return err
 	}
 	r.group.add(r.box.pid)

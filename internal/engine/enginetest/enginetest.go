@@ -38,6 +38,7 @@ func Run(t *testing.T, fresh func(*testing.T) engine.Engine, expect Expect) {
 	t.Run("functional", s.functional)
 	t.Run("limits", s.limits)
 	t.Run("refusals", s.refusals)
+	t.Run("root", s.root)
 	if expect.Isolated {
 		t.Run("hostile", s.hostile)
 	}

@@ -1,6 +1,6 @@
 // Package host runs steps directly on this machine, without a sandbox.
 //
-// It promises a cleared environment, a scratch folder of the step's own, a time limit, an output limit and a log limit, and that the
+// It refuses steps with a root of their own (step-root-unsupported). It promises a cleared environment, a scratch folder of the step's own, a time limit, an output limit and a log limit, and that the
 // step's process group is gone when Run returns. It isolates nothing, and says so: a step has the network, can read
 // and change whatever the user can, and can leave processes behind that put themselves into another group (on
 // Windows: any process it started). What it built gets a builder id of its own, which trust files grant level 1 at most.
@@ -58,6 +58,9 @@ func (e *Engine) Info() engine.Info { return engine.Info{Name: "host", BuilderID
 func (e *Engine) Run(ctx context.Context, s engine.Step) (res engine.Result, err error) {
 	if err := engine.Validate(s); err != nil {
 		return res, err
+	}
+	if s.Root != nil {
+		return res, engine.RootUnsupported(s.Name, e.Info().Name)
 	}
 	base := e.scratch
 	if base == "" {
