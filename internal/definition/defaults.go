@@ -17,12 +17,16 @@ const (
 	defaultName       = "{{ .Project }}_{{ .Version }}_{{ .OS }}_{{ .Arch }}"
 )
 
-// Defaults that are lists. Nobody changes them.
+// Defaults that are lists and maps. Nobody changes them.
 var (
 	DefaultPlatforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64"}
 	// DefaultFiles go into an archive where they are present.
 	DefaultFiles    = []string{"LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "README*", "CHANGELOG*"}
 	DefaultEvidence = []string{"provenance", "sbom"}
+	// DefaultRunPlatforms do not depend on the machine, as nothing in a plan does.
+	DefaultRunPlatforms = []string{"linux/amd64"}
+	// DefaultRunEnv is what a command finds that the definition can change.
+	DefaultRunEnv = map[string]string{"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 )
 
 // WithDefaults gives a copy of an accepted definition in which every value is filled in that has
@@ -57,6 +61,10 @@ func (d *Definition) WithDefaults() *Definition {
 
 func (b Build) withDefaults(project string) Build {
 	b.Name = or(b.Name, project)
+	if b.Run != nil {
+		r := b.Run.withDefaults()
+		b.Run = &r
+	}
 	if b.Go == nil {
 		return b
 	}
@@ -70,6 +78,28 @@ func (b Build) withDefaults(project string) Build {
 	g.Env = env
 	b.Go = &g
 	return b
+}
+
+func (r Run) withDefaults() Run {
+	r.Dir = path.Clean(or(r.Dir, "."))
+	r.Command, r.Outputs = slices.Clone(r.Command), slices.Clone(r.Outputs)
+	r.Platforms = orList(r.Platforms, DefaultRunPlatforms)
+	r.Inputs = orList(r.Inputs, []string{"**"})
+	env := maps.Clone(DefaultRunEnv)
+	maps.Copy(env, r.Env)
+	r.Env = env
+	return r
+}
+
+// Platforms gives the platforms of the build's builder.
+func (b Build) Platforms() []string {
+	switch {
+	case b.Go != nil:
+		return b.Go.Platforms
+	case b.Run != nil:
+		return b.Run.Platforms
+	}
+	return nil
 }
 
 // archiveWithDefaults needs the builds' defaults to be filled in.
@@ -98,10 +128,10 @@ func (d *Definition) archiveWithDefaults(a Archive) Archive {
 func (d *Definition) ArchivePlatforms(a Archive) []Platform {
 	var ps []Platform
 	for _, b := range d.Builds {
-		if b.Go == nil || !slices.Contains(a.Builds, b.Name) {
+		if !slices.Contains(a.Builds, b.Name) {
 			continue
 		}
-		for _, s := range b.Go.Platforms {
+		for _, s := range b.Platforms() {
 			if p, err := ParsePlatform(s); err == nil && !slices.Contains(ps, p) {
 				ps = append(ps, p)
 			}

@@ -72,8 +72,8 @@ func (d *Definition) imageWithDefaults(i Image) Image {
 
 func (d *Definition) platformsOfBuild(name string) []string {
 	for _, b := range d.Builds {
-		if b.Name == name && b.Go != nil {
-			return b.Go.Platforms
+		if b.Name == name {
+			return b.Platforms()
 		}
 	}
 	return nil

@@ -29,6 +29,14 @@ func (c checker) tooLarge(d *Definition) bool {
 			check(at+"env", len(b.Go.Env), maxList)
 		}
 	}
+	for i, b := range d.Builds {
+		if b.Run != nil {
+			at := fmt.Sprintf("builds[%d].run.", i)
+			for key, n := range map[string]int{"command": len(b.Run.Command), "platforms": len(b.Run.Platforms), "inputs": len(b.Run.Inputs), "env": len(b.Run.Env), "outputs": len(b.Run.Outputs)} {
+				check(at+key, n, maxList)
+			}
+		}
+	}
 	for i, a := range d.Archives {
 		at := fmt.Sprintf("archives[%d].", i)
 		check(at+"builds", len(a.Builds), maxParts)

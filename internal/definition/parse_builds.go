@@ -26,12 +26,18 @@ func (c checker) builds(d *Definition) {
 				"the first one is at "+c.doc.Where(first), "give each build a name: of its own")
 		}
 		seen[b.Name] = at
-		if b.Go == nil {
-			c.refuse(at, "definition-builder", "the build does not say what builds it", "the key go", "none", "add go: {packages: [./cmd/...]}")
-			continue
+		switch {
+		case b.Go == nil && b.Run == nil:
+			c.refuse(at, "definition-builder", "the build does not say what builds it", "the key go, or run", "none", "add go: {packages: [./cmd/...]}")
+		case b.Go != nil && b.Run != nil:
+			c.refuse(at+".run", "definition-builder", "the build has two builders", "go or run", "both", "write two builds, each with a name of its own")
+		case b.Go != nil:
+			c.dir(at+".go.dir", d.Builds[i].Go.Dir)
+			c.golang(at+".go", b.Go)
+		default:
+			c.dir(at+".run.dir", d.Builds[i].Run.Dir)
+			c.run(at+".run", d, b.Run)
 		}
-		c.dir(at+".go.dir", d.Builds[i].Go.Dir)
-		c.golang(at+".go", b.Go)
 	}
 }
 
@@ -183,8 +189,8 @@ var elsewhereEnv = map[string]string{
 
 func (c checker) env(at, key, value string) {
 	if key == "CGO_ENABLED" && value != "0" || strings.HasPrefix(key, "CGO_") && key != "CGO_ENABLED" {
-		c.refuse(at, "definition-cgo", "cgo builds are not available yet: they need a pinned root file system with a C toolchain",
-			`CGO_ENABLED: "0"`, key+": "+quote(value), "build without cgo")
+		c.refuse(at, "definition-cgo", "this builder builds without cgo, which needs a C toolchain",
+			`CGO_ENABLED: "0"`, key+": "+quote(value), "build without cgo, or with run: and an image that has the toolchains")
 		return
 	}
 	only, known := goEnv[key]

@@ -206,7 +206,7 @@ var refusals = map[string]struct{ edit, where, code, says string }{
 	"template in gcflags":     {"...] => ...], gcflags: '{{ .Version }}'", "4:42", "definition-template", ""},
 	"two tags in one":         {"...] => ...], tags: ['a,b']", "4:40", "definition-build-tag", ""},
 	"tag twice":               {"...] => ...], tags: [a, a]", "4:43", "definition-duplicate", ""},
-	"cgo":                     {"...] => ...], env: {CGO_ENABLED: 1}", "4:52", "definition-cgo", "not available yet"},
+	"cgo":                     {"...] => ...], env: {CGO_ENABLED: 1}", "4:52", "definition-cgo", "with run:"},
 	"cgo flags":               {"...] => ...], env: {CGO_CFLAGS: -O2}", "4:51", "definition-cgo", ""},
 	"proxy":                   {"...] => ...], env: {GOPROXY: direct}", "4:48", "definition-env", ""},
 	"flags":                   {"...] => ...], env: {GOFLAGS: -mod=mod}", "4:48", "definition-env", "use packages, ldflags"},

@@ -50,12 +50,14 @@ type Definition struct {
 	Tag Tag `yaml:"tag,omitempty"`
 }
 
-// Build is one build. Exactly one builder is set; go is the only one so far.
+// Build is one build. Exactly one builder is set: go or run.
 type Build struct {
 	// Name of the build; unique. Default: the project's name.
 	Name string `yaml:"name,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$,maxLength=64" example:"age"`
 	// Go compiles Go programs.
 	Go *Go `yaml:"go,omitempty"`
+	// Run runs a command in an image, for everything else: C, Node, Go programs that need cgo.
+	Run *Run `yaml:"run,omitempty"`
 }
 
 // Go compiles the main packages that match packages, for each platform, with one run of the Go command a platform. cgo is off, and the Go command trims paths.
@@ -78,11 +80,29 @@ type Go struct {
 	Env map[string]string `yaml:"env,omitempty"`
 }
 
+// Run runs a command once a platform, without network, in a sandbox whose file system is that of an image, read-only. It works on a copy of the source, in /src, and has an empty /tmp; HOME is /tmp/home, which is not there until it is made.
+type Run struct {
+	// Command is the program and its arguments, without a shell. Templates allowed.
+	Command []string `yaml:"command" jsonschema:"minItems=1" example:"[make, tool]"`
+	// Root is the image whose file system the command runs in: registry/path@sha256:… of an index or a manifest (sello pin writes the digest). Of an index it is the image for linux and the arch of the machine that builds; name a manifest to have one arch build alone.
+	Root string `yaml:"root" example:"registry.example/debian@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	// Platforms are what the outputs are for, on whatever machine they are built; the command sees them in TARGETOS, TARGETARCH and TARGETVARIANT. Default: [linux/amd64].
+	Platforms []string `yaml:"platforms,omitempty" jsonschema:"minItems=1,uniqueItems=true"`
+	// Inputs are the files of the source that the command sees: paths or glob patterns (* does not match a slash, ** matches any folders), relative to the root of the source; a folder stands for all files in it. Default: ["**"].
+	Inputs []string `yaml:"inputs,omitempty" jsonschema:"minItems=1,uniqueItems=true" example:"[src/**, Makefile]"`
+	// Dir is the folder of the source that the command starts in. Default: ".".
+	Dir string `yaml:"dir,omitempty"`
+	// Env are environment variables; the image's do not count. Templates allowed in values. Always set, and not for a definition to set: SELLO_VERSION, SELLO_COMMIT, SOURCE_DATE_EPOCH, TARGETOS, TARGETARCH, TARGETVARIANT, HOME. Default: {LC_ALL: C, PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", TZ: UTC}.
+	Env map[string]string `yaml:"env,omitempty" example:"{CFLAGS: -O2}"`
+	// Outputs are the files that come out: paths or glob patterns, as for inputs, relative to dir, with at least one file each. Executables are binaries; other files are for archives, under their paths below dir, and are shipped as share/<platform>/<path>.
+	Outputs []string `yaml:"outputs" jsonschema:"minItems=1,uniqueItems=true" example:"[tool, doc/*.1]"`
+}
+
 // Archive packs the binaries of builds, and extra files, one archive a platform.
 type Archive struct {
 	// Name of the archive without its ending. It must differ between platforms. Templates allowed. Default: "{{ .Project }}_{{ .Version }}_{{ .OS }}_{{ .Arch }}", with {{ .Variant }} at its end when a platform has one.
 	Name string `yaml:"name,omitempty"`
-	// Builds whose binaries go in. Default: all.
+	// Builds whose binaries, and other outputs, go in. Default: all.
 	Builds []string `yaml:"builds,omitempty" jsonschema:"minItems=1,uniqueItems=true" example:"[age]"`
 	// Files of the source that go in: paths or glob patterns (* does not match a slash), relative to the root of the source. Default: [LICENSE*, LICENCE*, COPYING*, NOTICE*, README*, CHANGELOG*], where present.
 	Files []string `yaml:"files,omitempty" jsonschema:"uniqueItems=true"`

@@ -42,6 +42,26 @@ type CollectLimits struct {
 // It must only be called after Run has returned, when nobody can change the folder any
 // more; a file that changes all the same is refused (output-changed).
 func Collect(ctx context.Context, dir string, limits CollectLimits) ([]Output, error) {
+	return collect(ctx, dir, nil, limits)
+}
+
+// Selection says what of a folder is wanted, by paths as in Output.
+type Selection struct {
+	File   func(path string) bool // whether a file is wanted
+	Folder func(path string) bool // whether something in a folder may be
+}
+
+// CollectSome is Collect of what is wanted of a folder that a step worked in. Everything else is passed over,
+// whatever it is: folders that hold nothing that is wanted are not read, symlinks in their place are not followed. A wanted file may have further
+// names in the folder, by which nobody can change it any more. More than 1,000,000 entries are refused (output-too-many).
+func CollectSome(ctx context.Context, dir string, wanted Selection, limits CollectLimits) ([]Output, error) {
+	return collect(ctx, dir, &wanted, limits)
+}
+
+// maxEntries is how many entries of a folder are looked at to find what is wanted.
+const maxEntries = 1_000_000
+
+func collect(ctx context.Context, dir string, wanted *Selection, limits CollectLimits) ([]Output, error) {
 	if limits.Files == 0 {
 		limits.Files = 100_000
 	}
@@ -53,7 +73,7 @@ func Collect(ctx context.Context, dir string, limits CollectLimits) ([]Output, e
 		return nil, fmt.Errorf("open outputs: %w", err)
 	}
 	defer root.Close()
-	c := collector{root: root, dir: dir, limits: limits, links: map[[2]uint64]*link{}}
+	c := collector{root: root, wanted: wanted, limits: limits, links: map[[2]uint64]*link{}}
 	if err := c.list("."); err != nil {
 		return nil, err
 	}
@@ -71,13 +91,14 @@ func Collect(ctx context.Context, dir string, limits CollectLimits) ([]Output, e
 }
 
 type collector struct {
-	root   *os.Root
-	dir    string
-	limits CollectLimits
-	files  []found
-	bytes  int64
-	seen   int
-	links  map[[2]uint64]*link
+	root    *os.Root
+	wanted  *Selection // nil for everything
+	limits  CollectLimits
+	files   []found
+	bytes   int64
+	seen    int // entries that are taken, or looked into
+	entries int // all, when not everything is wanted
+	links   map[[2]uint64]*link
 }
 
 type found struct {
@@ -120,6 +141,12 @@ func (c *collector) list(p string) error {
 }
 
 func (c *collector) visit(p, name string) error {
+	switch wants, err := c.wants(p); {
+	case err != nil:
+		return err
+	case !wants:
+		return nil
+	}
 	if c.seen++; c.seen > c.limits.Files {
 		return c.refuse("output-too-many", "", "the step left too many outputs", fmt.Sprintf("at most %d", c.limits.Files), "more")
 	}
@@ -148,9 +175,27 @@ func (c *collector) visit(p, name string) error {
 	return nil
 }
 
+// wants reports whether the entry at p is taken, or looked into.
+func (c *collector) wants(p string) (bool, error) {
+	if c.wanted == nil {
+		return true, nil
+	}
+	if c.entries++; c.entries > maxEntries {
+		return false, c.refuse("output-too-many", "", "the step left too many files beside its outputs", fmt.Sprintf("at most %d", maxEntries), "more")
+	}
+	fi, err := c.root.Lstat(p)
+	if err != nil {
+		return false, fmt.Errorf("list outputs: %w", err)
+	}
+	if fi.IsDir() {
+		return c.wanted.Folder(p), nil
+	}
+	return c.wanted.File(p), nil
+}
+
 func (c *collector) countLink(p string, fi fs.FileInfo) {
 	id, names, ok := inode(fi)
-	if !ok || names < 2 {
+	if !ok || names < 2 || c.wanted != nil {
 		return
 	}
 	l := c.links[id]

@@ -43,6 +43,7 @@ func pages() []page {
 			{"The file", reflect.TypeFor[definition.Definition](), "", 0},
 			{"builds", reflect.TypeFor[definition.Build](), "builds:\n  -\n", 2},
 			{"builds: go", reflect.TypeFor[definition.Go](), "builds:\n  - go:\n", 3},
+			{"builds: run", reflect.TypeFor[definition.Run](), "builds:\n  - run:\n", 3},
 			{"archives", reflect.TypeFor[definition.Archive](), "archives:\n  -\n", 2},
 			{"policy", reflect.TypeFor[definition.Policy](), "policy:\n", 1},
 			{"policy: sign-offs", reflect.TypeFor[definition.SignOffs](), "policy:\n  sign-offs:\n", 2},
