@@ -145,14 +145,14 @@ func (v *verifier) levelEnough(c *Check, a *attestation, out *verified) error {
 func levelName(level int) string { return fmt.Sprintf("SLSA_BUILD_LEVEL_%d", level) }
 
 func buildType(p attest.Provenance, image bool) error {
-	want := attest.GoBuildType
+	want := []string{attest.GoBuildType, attest.RunBuildType}
 	if image {
-		want = attest.ImageBuildType
+		want = []string{attest.ImageBuildType}
 	}
-	if p.BuildDefinition.BuildType == want {
+	if slices.Contains(want, p.BuildDefinition.BuildType) {
 		return nil
 	}
-	return &gate.Refusal{Code: "buildtype-unexpected", What: "the provenance is of a build of another type", Expected: want,
+	return &gate.Refusal{Code: "buildtype-unexpected", What: "the provenance is of a build of another type", Expected: strings.Join(want, " or "),
 		Actual: fmt.Sprintf("%.200q", p.BuildDefinition.BuildType), Fix: "verify with a version of Sello that knows this type of build"}
 }
 

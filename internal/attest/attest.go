@@ -20,6 +20,8 @@ const (
 	ReleaseType    = "https://in-toto.io/attestation/release/v0.2"
 	// GoBuildType is documented in docs/buildtypes/go/v1.md.
 	GoBuildType = "https://github.com/sello-release/sello/buildtypes/go/v1"
+	// RunBuildType is documented in docs/buildtypes/run/v1.md.
+	RunBuildType = "https://github.com/sello-release/sello/buildtypes/run/v1"
 	// ImageBuildType is documented in docs/buildtypes/image/v1.md.
 	ImageBuildType = "https://github.com/sello-release/sello/buildtypes/image/v1"
 	// SPDXType is the predicate type of an SPDX document of version 2.3.

@@ -28,11 +28,12 @@ type Plan struct {
 	Source     string                 // name of the source archive, or ""
 }
 
-// Compile is one run of the Go command: one build on one platform.
+// Compile is one build on one platform: one run of the Go command, or of the command that the definition names.
 type Compile struct {
 	Build    string
 	Platform definition.Platform
-	Go       definition.Go // templates expanded
+	Go       definition.Go   // templates expanded; only when Run is nil
+	Run      *definition.Run // templates expanded, with the environment that comes from the release
 }
 
 // Name of the compile, for steps and messages: build/age/linux/amd64.
@@ -82,16 +83,21 @@ func New(def *definition.Definition, version, commit string, at time.Time) (*Pla
 }
 
 func (p *Plan) addCompiles(b definition.Build) error {
-	for _, name := range b.Go.Platforms {
+	for _, name := range b.Platforms() {
 		platform, err := definition.ParsePlatform(name)
 		if err != nil {
 			return err
 		}
-		g, err := p.expandGo(*b.Go, platform)
+		c := Compile{Build: b.Name, Platform: platform}
+		if b.Run != nil {
+			c.Run, err = p.expandRun(*b.Run, platform)
+		} else {
+			c.Go, err = p.expandGo(*b.Go, platform)
+		}
 		if err != nil {
 			return fmt.Errorf("plan build %s: %w", b.Name, err)
 		}
-		p.Compiles = append(p.Compiles, Compile{Build: b.Name, Platform: platform, Go: g})
+		p.Compiles = append(p.Compiles, c)
 	}
 	return nil
 }
@@ -186,6 +192,11 @@ func (p *Plan) distinctNames() error {
 		seen[strings.ToLower(a.Name)] = "the archive for " + a.Platform.String()
 	}
 	return nil
+}
+
+// FilePath is where a file that is no binary stands in a release: share/linux/amd64/doc/age.1.
+func FilePath(platform definition.Platform, file string) string {
+	return path.Join("share", platform.String(), file)
 }
 
 // BinaryPath is where a binary stands in a release: bin/linux/amd64/age, bin/linux/arm/v7/age.

@@ -26,6 +26,7 @@ import (
 //	work/src      the exported source, proven to be the commit's tree
 //	work/mod-*    module caches, one a build
 //	work/out      what steps may write to
+//	work/run      copies of the source that commands work on
 //	work/files    the release's files under their final names
 //	work/images   the blobs of images
 //	work/logs     one log a step
@@ -38,7 +39,11 @@ type assembly struct {
 
 	mu      sync.Mutex
 	fetched map[string]fetched            // by build
-	bases   map[string]ocispec.Descriptor // of fetched base images, as the definition names them
+	bases   map[string]ocispec.Descriptor // of fetched images, as the definition names them
+	roots   map[string]engine.Root        // unpacked and proven in this run, by the manifest's digest
+	claimed map[string]string             // names of outputs, in lower case: the build that left them
+
+	unpacking sync.Mutex
 
 	compiled  map[string]*flow.Task[Compiled] // by the compile's name
 	packed    []*flow.Task[stage.Artifact]
@@ -55,15 +60,17 @@ type origin struct {
 	export    func(ctx context.Context, dest string) error // nil when the source is a published module
 }
 
-// fetched is what the fetch phase found for one build.
+// fetched is what the fetch phase found for one build: toolchain and modules for Go, a root for a command.
 type fetched struct {
 	toolchain material.Toolchain
 	modules   material.Modules
+	root      engine.Root
 }
 
-// Compiled is what one compile left: the binaries under their final names, and what the engine observed.
+// Compiled is what one compile left: the binaries and other files under their final names, and what the engine observed.
 type Compiled struct {
 	Binaries  []stage.Artifact    `json:"binaries"`
+	Files     []stage.Artifact    `json:"files,omitempty"`
 	Started   time.Time           `json:"started"`
 	Finished  time.Time           `json:"finished"`
 	Isolation engine.Isolation    `json:"isolation"`
@@ -72,7 +79,8 @@ type Compiled struct {
 }
 
 func newAssembly(p *Project, plan *build.Plan, o *origin, fetch *gomod.Fetcher, work string) (*assembly, error) {
-	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, bases: map[string]ocispec.Descriptor{}, compiled: map[string]*flow.Task[Compiled]{}}
+	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, bases: map[string]ocispec.Descriptor{},
+		roots: map[string]engine.Root{}, claimed: map[string]string{}, compiled: map[string]*flow.Task[Compiled]{}}
 	for _, dir := range []string{"out", "files", "logs"} {
 		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("make work folder: %w", err)
@@ -102,6 +110,22 @@ func (a *assembly) binaries(platform string) []stage.Artifact {
 	return byName(out)
 }
 
+// outputs gives everything that builds left, of one platform or ("") of all, by name.
+func (a *assembly) outputs(platform string) []stage.Artifact {
+	return byName(append(a.binaries(platform), a.filesOf(platform)...))
+}
+
+// filesOf gives what builds left besides binaries.
+func (a *assembly) filesOf(platform string) []stage.Artifact {
+	var out []stage.Artifact
+	for _, c := range a.plan.Compiles {
+		if platform == "" || c.Platform.String() == platform {
+			out = append(out, a.compiled[c.Name()].Value().Files...)
+		}
+	}
+	return out
+}
+
 // archives gives the packed archives of one platform; "" is the source archive.
 func (a *assembly) archives(platform string) []stage.Artifact {
 	var out []stage.Artifact
@@ -119,7 +143,7 @@ func (a *assembly) archives(platform string) []stage.Artifact {
 
 // shipped gives everything that a release ships but its checksum files.
 func (a *assembly) shipped() []stage.Artifact {
-	out := a.binaries("")
+	out := a.outputs("")
 	for _, t := range a.packed {
 		out = append(out, t.Value())
 	}

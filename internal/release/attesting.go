@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
@@ -19,19 +21,84 @@ import (
 // bundleSuffix names the provenance bundle beside an artifact.
 const bundleSuffix = ".sigstore.json"
 
-// attestPlatform signs one provenance statement over all artifacts of a platform ("" for those
-// of none) and lays the bundle beside each of them. It runs in the control plane: no step ever sees the signer.
+// attestPlatform signs the provenance of all artifacts of a platform ("" for those of none), and lays the bundle beside each of
+// them: one statement for those that the Go command made, one for those that commands made, and one for what was packed
+// from both. It runs in the control plane: no step ever sees the signer.
 func (a *assembly) attestPlatform(ctx context.Context, platform, invocation string, signer sign.Signer) error {
-	var subjects []attest.Subject
+	groups := map[string]*attested{}
 	for _, s := range a.artifacts() {
-		if s.Platform == platform {
-			subjects = append(subjects, attest.Subject{Name: s.Name, Digest: map[string]string{"sha256": s.SHA256, "sha512": s.SHA512}})
+		if s.Platform != platform {
+			continue
+		}
+		compiles := a.compilesOf(s)
+		kind := kindOf(compiles)
+		if groups[kind] == nil {
+			groups[kind] = &attested{platform: platform, made: map[string]bool{}}
+		}
+		groups[kind].add(s, compiles)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(groups)) {
+		if err := a.attest(ctx, groups[kind], invocation, signer); err != nil {
+			return err
 		}
 	}
-	if len(subjects) == 0 {
-		return nil
+	return nil
+}
+
+// attested is what one provenance statement is about.
+type attested struct {
+	platform string
+	subjects []attest.Subject
+	made     map[string]bool // by these compiles
+}
+
+func (g *attested) add(s stage.Artifact, compiles []build.Compile) {
+	g.subjects = append(g.subjects, attest.Subject{Name: s.Name, Digest: map[string]string{"sha256": s.SHA256, "sha512": s.SHA512}})
+	for _, c := range compiles {
+		g.made[c.Name()] = true
 	}
-	statement, err := attest.NewProvenance(subjects, a.provenance(platform, invocation))
+}
+
+// compilesOf gives the compiles that an artifact comes from: its build's, those of an archive's builds, or all for what is of no platform.
+func (a *assembly) compilesOf(s stage.Artifact) []build.Compile {
+	var builds []string
+	if s.Build != "" {
+		builds = []string{s.Build}
+	} else {
+		for _, ar := range a.plan.Archives {
+			if ar.Name == s.Name || ar.Name+sbomSuffix == s.Name {
+				builds = ar.Builds
+			}
+		}
+	}
+	var out []build.Compile
+	for _, c := range a.plan.Compiles {
+		if (s.Platform == "" || c.Platform.String() == s.Platform) && (len(builds) == 0 || slices.Contains(builds, c.Build)) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// kindOf names what made an artifact: go, run, or both.
+func kindOf(compiles []build.Compile) string {
+	commands := 0
+	for _, c := range compiles {
+		if c.Run != nil {
+			commands++
+		}
+	}
+	switch commands {
+	case 0:
+		return "go"
+	case len(compiles):
+		return "run"
+	}
+	return "both"
+}
+
+func (a *assembly) attest(ctx context.Context, g *attested, invocation string, signer sign.Signer) error {
+	statement, err := attest.NewProvenance(g.subjects, a.provenance(g, invocation))
 	if err != nil {
 		return err
 	}
@@ -43,7 +110,7 @@ func (a *assembly) attestPlatform(ctx context.Context, platform, invocation stri
 	if err != nil {
 		return fmt.Errorf("sign provenance: %w", err)
 	}
-	for _, s := range subjects {
+	for _, s := range g.subjects {
 		if err := writeFile(a.filePath(s.Name+bundleSuffix), bundle); err != nil {
 			return fmt.Errorf("write provenance: %w", err)
 		}
@@ -80,19 +147,21 @@ func took(m *attest.Metadata, started, finished time.Time) {
 	}
 }
 
-// provenance describes how the artifacts of a platform were made. Its dependencies are the mount
-// tables of the steps that ran; what depends on no platform was packed from the source and from all of them.
-func (a *assembly) provenance(platform, invocation string) attest.Provenance {
-	p := a.newProvenance(attest.GoBuildType, a.entryPoint(platform), invocation)
-	if platform != "" {
-		p.BuildDefinition.InternalParameters["platform"] = platform
+// provenance describes how artifacts were made. Its dependencies are the mount tables of the steps that made them; what
+// depends on no platform was packed from the source and from all of them. What commands had a part in is of their type, which claims less.
+func (a *assembly) provenance(g *attested, invocation string) attest.Provenance {
+	compiles := slices.DeleteFunc(slices.Clone(a.plan.Compiles), func(c build.Compile) bool { return !g.made[c.Name()] })
+	buildType := attest.GoBuildType
+	if kindOf(compiles) != "go" {
+		buildType = attest.RunBuildType
+	}
+	p := a.newProvenance(buildType, entryPoint(compiles), invocation)
+	if g.platform != "" {
+		p.BuildDefinition.InternalParameters["platform"] = g.platform
 	}
 	materials := slices.Clone(a.origin.materials)
 	isolation := map[string]any{}
-	for _, c := range a.plan.Compiles {
-		if platform != "" && c.Platform.String() != platform {
-			continue
-		}
+	for _, c := range compiles {
 		done := a.compiled[c.Name()].Value()
 		materials = append(materials, done.Materials...)
 		isolation[c.Name()] = done.Isolation
@@ -104,11 +173,11 @@ func (a *assembly) provenance(platform, invocation string) attest.Provenance {
 	return p
 }
 
-// entryPoint names the definition, and the build in it when the platform's artifacts come from just one.
-func (a *assembly) entryPoint(platform string) string {
+// entryPoint names the definition, and the build in it when there is just one.
+func entryPoint(compiles []build.Compile) string {
 	var builds []string
-	for _, c := range a.plan.Compiles {
-		if (platform == "" || c.Platform.String() == platform) && !slices.Contains(builds, c.Build) {
+	for _, c := range compiles {
+		if !slices.Contains(builds, c.Build) {
 			builds = append(builds, c.Build)
 		}
 	}

@@ -20,6 +20,9 @@ import (
 
 // compile runs one compile in the engine and moves its binaries to their final names.
 func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (Compiled, error) {
+	if c.Run != nil {
+		return a.runCommand(ctx, c, r)
+	}
 	out := a.path("out", c.Build, strings.ReplaceAll(c.Platform.String(), "/", "-"))
 	if err := emptyDir(out); err != nil {
 		return Compiled{}, err
@@ -35,6 +38,16 @@ func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (C
 	if err != nil {
 		return Compiled{}, err
 	}
+	done, err := a.runStep(ctx, c, step, r, out)
+	if err != nil {
+		return done, err
+	}
+	done.Binaries, err = a.collect(ctx, c, out)
+	return done, err
+}
+
+// runStep runs the step of a compile, and says what the engine observed. It refuses a step that fails.
+func (a *assembly) runStep(ctx context.Context, c build.Compile, step engine.Step, r *flow.Run, out string) (Compiled, error) {
 	hashed := digest.NewSHA256()
 	step.Log = io.MultiWriter(r.Log(), hashed)
 	result, err := a.project.Engine.Run(ctx, step)
@@ -45,12 +58,8 @@ func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (C
 		return Compiled{}, &gate.Refusal{Code: "build-failed", Class: gate.Failed, Where: c.Name(), What: "the build failed", Expected: "exit code 0",
 			Actual: fmt.Sprintf("exit code %d", result.ExitCode), Fix: fixBuild(out)}
 	}
-	done := Compiled{Started: result.Started.UTC(), Finished: result.Finished.UTC(), Isolation: result.Isolation, Materials: step.Materials()}
-	if done.Binaries, err = a.collect(ctx, c, out); err != nil {
-		return Compiled{}, err
-	}
-	done.Log = material.Material{Name: c.Name() + ".log", Digest: map[string]string{"sha256": hashed.Sums().SHA256}}
-	return done, nil
+	return Compiled{Started: result.Started.UTC(), Finished: result.Finished.UTC(), Isolation: result.Isolation, Materials: step.Materials(),
+		Log: material.Material{Name: c.Name() + ".log", Digest: map[string]string{"sha256": hashed.Sums().SHA256}}}, nil
 }
 
 // lowSpace is how little room on the disk makes one doubt that the compiler failed for the program's sake, in bytes.
@@ -90,7 +99,10 @@ func (a *assembly) collect(ctx context.Context, c build.Compile, out string) ([]
 	var binaries []stage.Artifact
 	for _, f := range found {
 		name := build.BinaryPath(c.Platform, f.Path)
-		if err := moveFile(filepath.Join(out, f.Path), a.filePath(name)); err != nil {
+		if err := a.claim(name, c.Build); err != nil {
+			return nil, err
+		}
+		if err := moveFile(filepath.Join(out, f.Path), a.filePath(name), 0o755); err != nil {
 			return nil, err
 		}
 		binaries = append(binaries, stage.Artifact{Name: name, Kind: stage.KindBinary, Platform: c.Platform.String(), Build: c.Build, Sums: f.Sums})
@@ -140,15 +152,28 @@ func emptyDir(dir string) error {
 }
 
 // moveFile gives a collected file its final name and mode.
-func moveFile(from, to string) error {
+func moveFile(from, to string, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	if err := os.Chmod(from, 0o755); err != nil {
+	if err := os.Chmod(from, mode); err != nil {
 		return fmt.Errorf("set mode: %w", err)
 	}
 	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("name binary: %w", err)
+		return fmt.Errorf("name output: %w", err)
 	}
+	return nil
+}
+
+// claim refuses a second output of one name: it would overwrite the first. Names that only differ in case are one name on some systems.
+func (a *assembly) claim(name, build string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := strings.ToLower(name)
+	if other, taken := a.claimed[key]; taken {
+		return &gate.Refusal{Code: "build-output-collision", Class: gate.Usage, Where: "sello.yaml#builds." + build, What: "two outputs of the release get one name",
+			Expected: "a name for each", Actual: fmt.Sprintf("%s, from %s and from %s", name, other, build), Fix: "give one of them another name"}
+	}
+	a.claimed[key] = build
 	return nil
 }

@@ -19,14 +19,14 @@ import (
 // sbomSuffix names the bill of materials beside an artifact.
 const sbomSuffix = ".spdx.json"
 
-// describePlatform writes the SPDX document of each binary and archive of a platform.
+// describePlatform writes the SPDX document of each output and archive of a platform.
 func (a *assembly) describePlatform(platform string) ([]stage.Artifact, error) {
 	programs, err := a.readPrograms(platform)
 	if err != nil {
 		return nil, err
 	}
 	var out []stage.Artifact
-	for _, s := range append(a.binaries(platform), a.archives(platform)...) {
+	for _, s := range append(a.outputs(platform), a.archives(platform)...) {
 		in, err := a.describeInput(s, programs)
 		if err != nil {
 			return nil, err
@@ -50,7 +50,7 @@ func (a *assembly) describeRelease() ([]stage.Artifact, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range append(a.binaries(platform.String()), a.archives(platform.String())...) {
+		for _, s := range append(a.outputs(platform.String()), a.archives(platform.String())...) {
 			in, err := a.describeInput(s, programs)
 			if err != nil {
 				return nil, err
@@ -104,7 +104,7 @@ func (a *assembly) readPrograms(platform string) (map[string]sbom.Binary, error)
 		b, err := sbom.ReadBinary(f)
 		f.Close()
 		if errors.Is(err, sbom.ErrNotGo) {
-			continue // its build information was stripped away: there is nothing to say but its digest
+			continue // or its build information was stripped away: there is nothing to say but its digest
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", s.Name, err)
@@ -117,6 +117,9 @@ func (a *assembly) readPrograms(platform string) (map[string]sbom.Binary, error)
 // describeInput says what an artifact consists of: a binary of itself, an archive of the files that went in.
 func (a *assembly) describeInput(s stage.Artifact, programs map[string]sbom.Binary) (sbom.Input, error) {
 	in := sbom.Input{Name: s.Name, Sums: s.Sums, Kind: s.Kind, Platform: s.Platform}
+	if s.Kind == stage.KindFile {
+		return in, nil
+	}
 	if s.Kind == stage.KindBinary {
 		if b, ok := programs[s.Name]; ok {
 			in.Binaries = []sbom.Binary{b}

@@ -60,9 +60,12 @@ func (a *assembly) exportSource(ctx context.Context) error {
 	return a.origin.export(ctx, src)
 }
 
-// fetchBuild fetches one build's toolchain and modules, and gives a digest of what they are.
+// fetchBuild fetches one build's toolchain and modules, or its root, and gives a digest of what they are.
 func (a *assembly) fetchBuild(ctx context.Context, name string, r *flow.Run) (string, error) {
 	compiles := a.plan.CompilesOf(name)
+	if compiles[0].Run != nil {
+		return a.fetchRun(ctx, name, *compiles[0].Run, r)
+	}
 	g := compiles[0].Go
 	var have fetched
 	err := r.Part("toolchain", func(*flow.Run) (err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/digest"
@@ -64,7 +65,7 @@ func (a *assembly) addCompile(g *flow.Graph, c build.Compile, fetch flow.Node) *
 			}{c, a.project.Engine.Info().BuilderID, a.plan.Values.Version})
 		},
 		Run:   func(ctx context.Context, r *flow.Run) (Compiled, error) { return a.compile(ctx, c, r) },
-		Valid: func(done Compiled) error { return a.stillThere(done.Binaries...) },
+		Valid: func(done Compiled) error { return a.stillThere(slices.Concat(done.Binaries, done.Files)...) },
 	})
 }
 

@@ -109,7 +109,12 @@ func openBlobs(dir string) (*image.Blobs, error) {
 
 // fetchBase brings the base of an image, for its platforms, into the cache.
 func (a *assembly) fetchBase(ctx context.Context, img build.Image, r *flow.Run) error {
-	repository, sum, _ := definition.ParseBase(img.Base)
+	return a.fetchImage(ctx, img.Base, img.On, r)
+}
+
+// fetchImage brings an image that the definition names by its digest into the cache, for some platforms.
+func (a *assembly) fetchImage(ctx context.Context, reference string, platforms []definition.Platform, r *flow.Run) error {
+	repository, sum, _ := definition.ParseBase(reference)
 	cache, err := a.baseBlobs()
 	if err != nil {
 		return err
@@ -122,7 +127,7 @@ func (a *assembly) fetchBase(ctx context.Context, img build.Image, r *flow.Run) 
 	if err != nil {
 		return err
 	}
-	_, err = image.FetchBase(ctx, from, root, img.On, cache, func(blob ocispec.Descriptor, fetched bool) {
+	_, err = image.FetchBase(ctx, from, root, platforms, cache, func(blob ocispec.Descriptor, fetched bool) {
 		if fetched {
 			fmt.Fprintf(r.Log(), "fetched %s, %d bytes, from %s\n", blob.Digest, blob.Size, repository)
 		}
@@ -132,7 +137,7 @@ func (a *assembly) fetchBase(ctx context.Context, img build.Image, r *flow.Run) 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.bases[img.Base] = root
+	a.bases[reference] = root
 	return nil
 }
 
@@ -141,12 +146,17 @@ func (a *assembly) base(ctx context.Context, img build.Image, platform definitio
 	if img.Base == definition.Scratch {
 		return nil, nil
 	}
+	return a.fetchedImage(ctx, img.Base, platform)
+}
+
+// fetchedImage gives an image that was fetched, for a platform.
+func (a *assembly) fetchedImage(ctx context.Context, reference string, platform definition.Platform) (*image.Base, error) {
 	cache, err := a.baseBlobs()
 	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
-	root := a.bases[img.Base]
+	root := a.bases[reference]
 	a.mu.Unlock()
 	return image.ReadBase(ctx, cache, root, platform)
 }

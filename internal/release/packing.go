@@ -18,7 +18,7 @@ import (
 	"github.com/sello-release/sello/internal/stage"
 )
 
-// packArchive packs one archive: the binaries of its builds on its platform, and files of the source.
+// packArchive packs one archive: the binaries and other outputs of its builds on its platform, and files of the source.
 func (a *assembly) packArchive(ctx context.Context, ar build.Archive) (stage.Artifact, error) {
 	entries, err := a.sourceFiles(ar.Files)
 	if err != nil {
@@ -26,6 +26,11 @@ func (a *assembly) packArchive(ctx context.Context, ar build.Archive) (stage.Art
 	}
 	for _, b := range a.binariesOf(ar) {
 		entries = append(entries, pack.Entry{Name: path.Base(b.Name), Executable: true, Size: b.Size, Open: a.open(b.Name)})
+	}
+	for _, f := range a.filesOf(ar.Platform.String()) {
+		if slices.Contains(ar.Builds, f.Build) {
+			entries = append(entries, pack.Entry{Name: strings.TrimPrefix(f.Name, build.FilePath(ar.Platform, "")+"/"), Size: f.Size, Open: a.open(f.Name)})
+		}
 	}
 	made, err := a.pack(ctx, ar.Name, entries, pack.Options{Format: ar.Format, Time: a.plan.Time, Prefix: ar.Prefix})
 	made.Kind, made.Platform, made.Build = stage.KindArchive, ar.Platform.String(), onlyBuild(ar)

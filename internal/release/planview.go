@@ -99,10 +99,19 @@ func view(plan *build.Plan) *PlanView {
 			continue
 		}
 		seen[c.Build] = true
+		if c.Run != nil {
+			v.Materials = append(v.Materials, "root file system "+c.Run.Root)
+			step("fetch/"+c.Build, "the root's image: network on, no project code runs")
+			continue
+		}
 		v.Materials = append(v.Materials, fmt.Sprintf("toolchain %s, and the modules that %s needs (checked against go.sum and the checksum database)", orText(c.Go.Toolchain, "of go.mod"), c.Build))
 		step("fetch/"+c.Build, "toolchain and modules: network on, no project code runs")
 	}
 	for _, c := range plan.Compiles {
+		if c.Run != nil {
+			step(c.Name(), strings.Join(c.Run.Command, " ")+", network off")
+			continue
+		}
 		step(c.Name(), "go build "+strings.Join(c.Go.Packages, " ")+", network off")
 	}
 	for _, a := range plan.Archives {

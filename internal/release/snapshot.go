@@ -66,7 +66,7 @@ func (p *Project) Snapshot(ctx context.Context, target string) (*Snapshotted, er
 	if err := a.runGraph(ctx, g, "build"); err != nil {
 		return nil, err
 	}
-	out := &Snapshotted{Version: version, Where: filepath.Join(work, "files"), Files: a.binaries("")}
+	out := &Snapshotted{Version: version, Where: filepath.Join(work, "files"), Files: a.outputs("")}
 	for _, platform := range plan.Platforms() {
 		out.Files = append(out.Files, a.archives(platform.String())...)
 	}

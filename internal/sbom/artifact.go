@@ -14,7 +14,7 @@ import (
 )
 
 // purposes gives SPDX's word for a kind of artifact (SPDX 2.3, 7.24).
-var purposes = map[string]string{stage.KindBinary: "APPLICATION", stage.KindArchive: "ARCHIVE", stage.KindSource: "SOURCE"}
+var purposes = map[string]string{stage.KindBinary: "APPLICATION", stage.KindFile: "FILE", stage.KindArchive: "ARCHIVE", stage.KindSource: "SOURCE"}
 
 // artifact takes up an artifact with its files and programs. sourceFiles asks for the files of a source archive, too.
 func (d *document) artifact(in Input, sourceFiles bool) (common.ElementID, error) {
@@ -38,6 +38,11 @@ func (d *document) artifact(in Input, sourceFiles bool) (common.ElementID, error
 	id := d.add(p)
 	d.relate(id, generatedFrom, d.source())
 	switch in.Kind {
+	case stage.KindFile:
+		if len(in.Files)+len(in.Binaries) > 0 {
+			return "", errors.New("a single file has neither files nor programs in it")
+		}
+		return id, nil
 	case stage.KindBinary:
 		return id, d.program(id, p, in)
 	case stage.KindSource:
@@ -48,10 +53,15 @@ func (d *document) artifact(in Input, sourceFiles bool) (common.ElementID, error
 	return id, d.members(id, p, in)
 }
 
-// program takes up an artifact that is a single program.
+// program takes up an artifact that is a single program. One without build information is described by its digests alone.
 func (d *document) program(id common.ElementID, p *spdx.Package, in Input) error {
-	if len(in.Binaries) != 1 || len(in.Files) != 0 {
-		return fmt.Errorf("a binary has itself as its only program and no files; found %d and %d", len(in.Binaries), len(in.Files))
+	if len(in.Binaries) > 1 || len(in.Files) != 0 {
+		return fmt.Errorf("a binary has at most itself as a program and no files; found %d and %d", len(in.Binaries), len(in.Files))
+	}
+	if len(in.Binaries) == 0 {
+		p.PackageComment = "A program without build information: what it consists of is not known from its bytes"
+		d.programs[in.Sums.SHA256] = id
+		return nil
 	}
 	b := in.Binaries[0]
 	p.PackageComment = account(b)

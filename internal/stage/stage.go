@@ -69,6 +69,7 @@ type Image struct {
 // Kinds of artifacts.
 const (
 	KindBinary   = "binary"
+	KindFile     = "file" // of a build, and no program: a manual page, a library
 	KindArchive  = "archive"
 	KindSource   = "source"
 	KindSBOM     = "sbom"

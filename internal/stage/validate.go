@@ -105,7 +105,7 @@ func (a Artifact) validate() error {
 	}
 	switch {
 	case !word.MatchString(a.Kind):
-		return badField(a.Name+": kind", "binary, archive, source, sbom, checksums", quote(a.Kind))
+		return badField(a.Name+": kind", "binary, file, archive, source, sbom, checksums", quote(a.Kind))
 	case a.Platform != "" && !plain(a.Platform), a.Build != "" && !plain(a.Build):
 		return badField(a.Name+": platform or build", "a short text", quote(a.Platform+" "+a.Build))
 	case a.Size < 0 || a.Size > maxInteger:
@@ -177,7 +177,9 @@ func quote(s string) string {
 
 // NeedsSBOM reports whether an artifact of this kind has to have a bill of
 // materials beside it, <name>.spdx.json, when a stage promises the evidence "sbom".
-func NeedsSBOM(kind string) bool { return kind == KindBinary || kind == KindArchive }
+func NeedsSBOM(kind string) bool {
+	return kind == KindBinary || kind == KindFile || kind == KindArchive
+}
 
 // Find gives the artifact of that name, or nil.
 func (s *Stage) Find(name string) *Artifact {
