@@ -60,16 +60,25 @@ func TestRebuildRefusesOtherBytes(t *testing.T) {
 // project is a repository with a small program and a proposed release.
 func project(t *testing.T) *Project {
 	t.Helper()
-	ctx, dir := context.Background(), t.TempDir()
-	t.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-	files := map[string]string{
+	return projectOf(t, &unsteady{Engine: host.New(host.Options{})}, map[string]string{
 		"go.mod":  "module example.com/hello\n\ngo 1.26\n",
 		"main.go": "package main\n\nfunc main() { println(1) }\n",
 		"sello.yaml": "project: hello\nsource: https://example.com/hello\nsource-archive: false\nbuilds:\n" +
 			"  - go: {packages: [.], platforms: [linux/amd64], toolchain: go1.26.8}\n",
-	}
+	})
+}
+
+// projectOf is a repository with the files, and a proposed release of v1.0.0.
+func projectOf(t *testing.T, e engine.Engine, files map[string]string) *Project {
+	t.Helper()
+	ctx, dir := context.Background(), t.TempDir()
+	t.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,7 +96,7 @@ func project(t *testing.T) *Project {
 	}
 	p.KeyDir, p.Tool, p.Now = filepath.Join(t.TempDir(), "keys"), "v0.0.0-test", time.Now
 	p.CacheDir = testCache(t)
-	p.Engine = &unsteady{Engine: host.New(host.Options{})}
+	p.Engine = e
 	if _, err := p.Init(ctx, InitOptions{Identity: "maintainer"}); err != nil {
 		t.Fatal(err)
 	}
