@@ -101,7 +101,11 @@ error has file, line and column. Exit code 2 on an error.`,
 			if err != nil {
 				return err
 			}
-			checked, err := p.Check(cmd.Context(), args)
+			var names []string
+			for _, arg := range args {
+				names = append(names, a.fromHere(p, arg))
+			}
+			checked, err := p.Check(cmd.Context(), names)
 			if err != nil {
 				return err
 			}
