@@ -137,7 +137,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"stage", "takes RELEASE-FILE"},
 		{"stage a b", "2: a b"},
 		{"sign-off", "takes RELEASE-FILE"},
-		{"promote", "takes RELEASE-FILE"},
+		{"promote", "there is nothing to promote"},
 		{"release", "takes RELEASE-FILE"},
 		{"propose", "takes VERSION"},
 		{"plan a b", "takes [RELEASE-FILE]"},

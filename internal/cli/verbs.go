@@ -257,7 +257,7 @@ func (a *app) manifestCommand() *cobra.Command {
 		Long: `Manifest prints which images of a staged release should be where, as the promotion
 manifest that kpromo reads: a project that promotes with it can review and merge
 that, and promote with either tool.`,
-		Example: "  sello manifest releases/v1.4.2.yaml >images.yaml",
+		Example: "  sello manifest releases/v1.4.2.yaml > images.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
