@@ -198,6 +198,12 @@ func (d *imageDraft) inRegistry(t *testing.T, repository string) string {
 func (d *imageDraft) inLayout(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	d.writeLayout(t, dir, d.root)
+	return dir
+}
+
+func (d *imageDraft) writeLayout(t *testing.T, dir string, roots ...ocispec.Descriptor) {
+	t.Helper()
 	var referrers []ocispec.Descriptor
 	for _, target := range d.all() {
 		found, err := d.memory.Referrers(context.Background(), target, "")
@@ -206,12 +212,12 @@ func (d *imageDraft) inLayout(t *testing.T) string {
 		}
 		referrers = append(referrers, found...)
 	}
-	root := d.root
-	root.Annotations = map[string]string{ocispec.AnnotationRefName: "age"}
-	if err := registry.WriteLayout(context.Background(), files{t, dir}, d.memory.Fetch, []ocispec.Descriptor{root}, referrers); err != nil {
+	for i := range roots {
+		roots[i].Annotations = map[string]string{ocispec.AnnotationRefName: "image-" + strconv.Itoa(i)}
+	}
+	if err := registry.WriteLayout(context.Background(), files{t, dir}, d.memory.Fetch, roots, referrers); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // files writes a layout's files into a folder.
@@ -478,6 +484,55 @@ func TestImageWithFloodOfReferrers(t *testing.T) {
 	_, err := verify.LayoutDir(context.Background(), d.inLayout(t), options(w))
 	if gate.Code(err) != "referrers-too-many" {
 		t.Error(err)
+	}
+}
+
+// A stage's images are in it: all of them, whole, and no others.
+func TestStageWithImages(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	for name, test := range map[string]struct {
+		code   string
+		change func(t *testing.T, d *imageDraft, dir string)
+	}{
+		"good":           {"", func(*testing.T, *imageDraft, string) {}},
+		"a changed blob": {"image-digest-mismatch", func(t *testing.T, d *imageDraft, dir string) { spoil(t, dir, layerOf(t, d)) }},
+		"a blob less":    {"image-missing", func(t *testing.T, d *imageDraft, dir string) { remove(t, dir, "blobs/sha256/"+d.root.Digest.Encoded()) }},
+		"a layer less":   {"image-missing", func(t *testing.T, d *imageDraft, dir string) { remove(t, dir, "blobs/sha256/"+layerOf(t, d).Encoded()) }},
+		"a blob more": {"image-unlisted", func(t *testing.T, _ *imageDraft, dir string) {
+			vt.Write(t, dir, "blobs/sha256/"+digest.Bytes([]byte("x")), []byte("x"))
+		}},
+		"a file more":     {"image-unlisted", func(t *testing.T, _ *imageDraft, dir string) { vt.Write(t, dir, "evil", []byte("x")) }},
+		"no list of them": {"layout-invalid", func(t *testing.T, _ *imageDraft, dir string) { remove(t, dir, "index.json") }},
+		"an image more": {"image-unlisted", func(t *testing.T, d *imageDraft, dir string) {
+			d.writeLayout(t, dir, d.root, d.memory.Image(t, rt.Spec{Seed: 9}))
+		}},
+		"attached to another": {"image-unlisted", func(t *testing.T, d *imageDraft, dir string) {
+			other := d.memory.Image(t, rt.Spec{Seed: 9})
+			d.writeLayout(t, dir, d.root, d.memory.Referrer(other, sign.MediaType, []byte("{}")))
+		}},
+		"another image": {"image-missing", func(t *testing.T, d *imageDraft, dir string) {
+			d.writeLayout(t, dir, d.memory.Image(t, rt.Spec{Seed: 9}))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newImage(t, w, 1)
+			d.statement = nil
+			var img stage.Image
+			d.stage = func(s *stage.Stage) { img = s.Images[0] }
+			d.sign(t)
+			folder := w.StageFolder(t, func(draft *vt.Draft) { draft.Stage.Images = []stage.Image{img} })
+			images := filepath.Join(folder, stage.ImagesFolder)
+			d.writeLayout(t, images, d.root)
+			test.change(t, d, images)
+			r := dir(t, folder, options(w))
+			if test.code == "" {
+				accepted(t, r)
+				return
+			}
+			refused(t, r, test.code)
+		})
 	}
 }
 
