@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 GO ?= go
 export GOFLAGS ?= -buildvcs=false
+COMMIT := $(shell c=$$(git rev-parse HEAD 2>/dev/null) && git diff --quiet HEAD 2>/dev/null && echo $$c || echo $${c:+$$c+changes})
 
 .PHONY: demo test test-large build bench lint generate check-generated fuzz vet-platforms vuln deps-report clean
 
@@ -26,7 +27,7 @@ build: bin/sello
 bin/sello:
 	@scripts/deps
 	@mkdir -p bin
-	$(GO) build -trimpath -o bin/sello ./cmd/sello
+	$(GO) build -trimpath -ldflags "-X main.commit=$(COMMIT)" -o bin/sello ./cmd/sello
 
 ## bench: the numbers that we hold ourselves to, as ratios in one run
 bench: bin/sello

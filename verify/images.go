@@ -6,7 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/stage"
 )
 
@@ -37,6 +40,83 @@ func (d *folder) saidImages(said map[string]string) {
 		}
 		return &gate.Refusal{Code: "image-mismatch", What: "the release statement names other images than those that were staged and signed off", Expected: c.Expected, Actual: c.Actual, Fix: "do not use the release"}
 	}})
+}
+
+// complete holds that the layout of a stage has the images of stage.json whole, what is attached to them, and nothing else.
+func (d *folder) complete(ctx context.Context, layout *registry.Layout, found map[string]*file) {
+	known := map[string]bool{}
+	for _, img := range d.list.Images {
+		known[img.Index] = true
+		for _, manifest := range img.Platforms {
+			known[manifest] = true
+		}
+	}
+	var extra, missing []string
+	needed := map[string]bool{ocispec.ImageLayoutFile: true, ocispec.ImageIndexFile: true}
+	d.chain(Check{Subject: "images", Where: stage.ImagesFolder}, step{"image-missing", func(*Check) error {
+		for _, entry := range layout.Entries() {
+			m, err := named(ctx, layout, entry, needed, 0)
+			if err != nil {
+				return err
+			}
+			if !known[entry.Digest.String()] && (m.Subject == nil || !known[m.Subject.Digest.String()]) {
+				extra = append(extra, entry.Digest.String())
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(needed)) {
+			if found[name] == nil {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		return &gate.Refusal{Code: "image-missing", What: "parts of images are not there", Where: stage.ImagesFolder, Actual: "missing: " + few(missing), Fix: "copy the stage again, whole, or stage the release again"}
+	}}, step{"image-unlisted", func(*Check) error {
+		for _, name := range slices.Sorted(maps.Keys(found)) {
+			if !needed[name] {
+				extra = append(extra, name)
+			}
+		}
+		if len(extra) == 0 {
+			return nil
+		}
+		return &gate.Refusal{Code: "image-unlisted", What: "there is something among the images that is neither an image of stage.json nor attached to one", Where: stage.ImagesFolder, Expected: "the images of stage.json",
+			Actual: few(extra), Fix: "stage the release again into an empty folder"}
+	}})
+}
+
+// named notes the file of a manifest and of everything that it names.
+func named(ctx context.Context, layout *registry.Layout, desc ocispec.Descriptor, needed map[string]bool, depth int) (*registry.Manifest, error) {
+	file := func(d ocispec.Descriptor) string { return ocispec.ImageBlobsDir + "/sha256/" + d.Digest.Encoded() }
+	data, err := readBlob(ctx, layout, desc, maxImageManifest)
+	if err != nil {
+		return nil, err
+	}
+	m, err := registry.ParseManifest(desc, data)
+	if err != nil {
+		return nil, err
+	}
+	needed[file(desc)] = true
+	for _, blob := range m.Blobs {
+		needed[file(blob)] = true
+	}
+	for _, below := range m.Manifests {
+		if needed[file(below)] || depth >= registry.MaxDepth {
+			continue
+		}
+		if _, err := named(ctx, layout, below, needed, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func few(names []string) string {
+	if len(names) > 3 {
+		return strings.Join(names[:3], ", ") + " and more"
+	}
+	return strings.Join(names, ", ")
 }
 
 func listImages(images map[string]string) string {
@@ -76,6 +156,7 @@ func (d *folder) images(ctx context.Context, src Source) error {
 		d.fail(Check{ID: "image-missing", Subject: "images", Where: stage.ImagesFolder}, err)
 		return nil
 	}
+	d.complete(ctx, layout, found)
 	var judged []findings
 	levels, builder, source := d.report.Levels, d.report.Builder, d.report.Source
 	for i := range d.list.Images {

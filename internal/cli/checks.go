@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/ui"
 	"github.com/sello-release/sello/verify"
@@ -204,6 +205,19 @@ const highest = "SLSA_BUILD_LEVEL_3"
 // warnLevel says loudly what a lower level means.
 func (a *app) warnLevel(level string) {
 	if level != "" && level != highest {
-		a.printf("WARNING   below %s: the build was not isolated; what came out is worth as much as the machine it ran on\n", highest)
+		a.printf("WARNING   %s is below %s: the build was not isolated; it is worth as much as the machine that it ran on\n", level, highest)
+	}
+}
+
+// built says who built a stage.
+func (a *app) built(b release.Built) {
+	a.printf("  built by %s, %s\n", ui.Escape(b.Builder), b.Level)
+	a.warnLevel(b.Level)
+}
+
+// warnBuilt says who built a stage only when that is not as it should be.
+func (a *app) warnBuilt(b release.Built) {
+	if b.Level != highest {
+		a.built(b)
 	}
 }

@@ -137,7 +137,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"stage", "takes RELEASE-FILE"},
 		{"stage a b", "2: a b"},
 		{"sign-off", "takes RELEASE-FILE"},
-		{"promote", "takes RELEASE-FILE"},
+		{"promote", "there is nothing to promote"},
 		{"release", "takes RELEASE-FILE"},
 		{"propose", "takes VERSION"},
 		{"plan a b", "takes [RELEASE-FILE]"},
@@ -243,6 +243,28 @@ func TestResultsAsJSON(t *testing.T) {
 		if !json.Valid([]byte(got.out)) || got.exit != exitDone && line != "doctor" {
 			t.Errorf("sello %s: exit code %d, and\n%s%s", line, got.exit, got.out, got.err)
 		}
+	}
+}
+
+// TestFromASubfolder: release files are named as they are seen from where one stands.
+func TestFromASubfolder(t *testing.T) {
+	h := newHome(t)
+	if got := h.sello("propose", "v1.0.0"); got.exit != exitDone {
+		t.Fatal(got.err)
+	}
+	h.git(t, "add", ".")
+	h.git(t, "commit", "-qm", "propose")
+	h.write(t, "sub/dir/note.txt", "")
+	below := filepath.Join(h.work, "sub", "dir")
+	for _, line := range []string{"plan ../../releases/v1.0.0.yaml", "plan ../../releases/v1.0.0", "plan releases/v1.0.0.yaml", "plan v1.0.0", "check ../../releases/v1.0.0.yaml", "check ../../sello.yaml",
+		"check releases/v1.0.0.yaml", "plan " + filepath.Join(h.work, "releases", "v1.0.0.yaml")} {
+		if got := run(append([]string{"-C", below}, strings.Fields(line)...)...); got.exit != exitDone {
+			t.Errorf("sello %s: exit code %d\n%s", line, got.exit, got.err)
+		}
+	}
+	t.Chdir(below)
+	if got := run("plan", "../../releases/v1.0.0.yaml"); got.exit != exitDone {
+		t.Error(got.err)
 	}
 }
 

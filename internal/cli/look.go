@@ -36,8 +36,8 @@ An image in a registry is named registry/repository:tag, or better by digest; it
 attestations are read from the registry. A folder that is an OCI image layout is
 verified offline.
 
-Nothing is downloaded unless a URL or an image is given. Take the trust file from a place
-that you trust: the verdict is worth as much as that.`,
+Nothing is downloaded unless a URL or an image is given. Take the trust file from
+a place that you trust: the verdict is worth as much as that.`,
 		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json\n  sello verify registry.example/team/hello:v1.4.2 --trust trust.yaml",
 		Args:    takes(1, 1, "FILE|FOLDER|URL|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

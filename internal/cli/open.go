@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -54,6 +55,26 @@ func (a *app) work(ctx context.Context, cmd *cobra.Command, args []string) (p *r
 		return nil, nil, err
 	}
 	return p, sync.OnceFunc(func() { renderer.Close(); unlock() }), nil
+}
+
+// fromHere turns the path of a file that is there, as seen from the folder that sello works in, into one from the root of
+// the checkout. A version, and a path from the root, stay as they are.
+func (a *app) fromHere(p *release.Project, arg string) string {
+	full, err := filepath.Abs(arg)
+	if !filepath.IsAbs(arg) {
+		full, err = filepath.Abs(filepath.Join(a.dir, arg))
+	}
+	if err != nil {
+		return arg
+	}
+	info, err := os.Stat(full)
+	if there := err == nil && info.Mode().IsRegular(); !there && !strings.HasPrefix(arg, "..") && !filepath.IsAbs(arg) {
+		return arg
+	}
+	if rel, err := filepath.Rel(p.Repo.Root(), full); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return arg
 }
 
 // setEngine gives the project the engine that --engine names, after checking that it can run here.

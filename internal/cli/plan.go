@@ -26,7 +26,7 @@ the definition in the working tree.`,
 			}
 			file := ""
 			if len(args) == 1 {
-				file = args[0]
+				file = a.fromHere(p, args[0])
 			}
 			plan, err := p.Plan(cmd.Context(), file)
 			if err != nil {
@@ -62,6 +62,10 @@ func (a *app) showPlan(p *release.PlanView) {
 	}
 	a.printf("artifacts\n")
 	for _, f := range p.Artifacts {
+		a.printf("  %s\n", f)
+	}
+	a.printf("and with them\n")
+	for _, f := range p.Besides {
 		a.printf("  %s\n", f)
 	}
 }

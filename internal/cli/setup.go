@@ -101,7 +101,11 @@ error has file, line and column. Exit code 2 on an error.`,
 			if err != nil {
 				return err
 			}
-			checked, err := p.Check(cmd.Context(), args)
+			var names []string
+			for _, arg := range args {
+				names = append(names, a.fromHere(p, arg))
+			}
+			checked, err := p.Check(cmd.Context(), names)
 			if err != nil {
 				return err
 			}
@@ -118,9 +122,10 @@ func (a *app) pinCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "pin",
 		Short: "Write the digests of base images into sello.yaml",
-		Long: `Pin asks the registries which images the tags in sello.yaml name now (images[].base,
-builds[].run.root), and writes their digests in the place of the tags. A release
-builds on what was reviewed: a tag could name other bytes tomorrow.`,
+		Long: `Pin asks the registries which images the tags in sello.yaml name now
+(images[].base, builds[].run.root), and writes their digests in the place of the
+tags. A release builds on what was reviewed: a tag could name other bytes
+tomorrow.`,
 		Example: "  sello pin",
 		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {

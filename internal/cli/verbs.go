@@ -93,7 +93,7 @@ Run it again after a failure: what is done is recognised by digest.`,
 			if err := a.setEngine(cmd.Context(), p); err != nil {
 				return err
 			}
-			staged, err := p.Stage(cmd.Context(), args[0])
+			staged, err := p.Stage(cmd.Context(), a.fromHere(p, args[0]))
 			done()
 			if err != nil {
 				return err
@@ -108,6 +108,7 @@ Run it again after a failure: what is done is recognised by digest.`,
 					images = fmt.Sprintf(", %d images", staged.Images)
 				}
 				a.printf("%s %s %s: %d artifacts, %s%s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), images, shown(staged.Where), staged.Digest)
+				a.warnBuilt(staged.Built)
 				if staged.Recorded {
 					a.next("git commit -m 'Record the stage digest of "+staged.Version+"' "+staged.Path+"   # it is written there; have it reviewed", "sello sign-off "+staged.Path)
 					return
@@ -141,7 +142,7 @@ the stage, and refuses when the digest differs (exit code 5).`,
 					return err
 				}
 			}
-			made, err := p.SignOff(cmd.Context(), args[0], o)
+			made, err := p.SignOff(cmd.Context(), a.fromHere(p, args[0]), o)
 			done()
 			if err != nil {
 				return err
@@ -152,6 +153,7 @@ the stage, and refuses when the digest differs (exit code 5).`,
 					how = "verified and rebuilt with the same digest"
 				}
 				a.printf("%s signed off %s: %s\n  stage %s\n  %d of %d sign-offs by managers\n", made.Identity, made.Version, how, made.Stage, made.Counted, made.Needed)
+				a.built(made.Built)
 				if made.Counted >= made.Needed {
 					a.next("sello promote " + made.Path)
 				} else {
@@ -199,7 +201,7 @@ none is set unless every image is in its place.`,
 				return err
 			}
 			defer done()
-			made, err := p.Promote(cmd.Context(), args[0])
+			made, err := p.Promote(cmd.Context(), a.fromHere(p, args[0]))
 			done()
 			if err != nil {
 				return err
@@ -213,6 +215,7 @@ none is set unless every image is in its place.`,
 					n := made.ImageCopies
 					a.printf("  %d blobs sent (%s), %d mounted, %d were there; no tag yet\n", n.Sent, size(n.Bytes), n.Mounted, n.Present)
 				}
+				a.built(made.Built)
 				a.next("sello release " + made.Path)
 			})
 		},
@@ -254,7 +257,7 @@ func (a *app) manifestCommand() *cobra.Command {
 		Long: `Manifest prints which images of a staged release should be where, as the promotion
 manifest that kpromo reads: a project that promotes with it can review and merge
 that, and promote with either tool.`,
-		Example: "  sello manifest releases/v1.4.2.yaml >images.yaml",
+		Example: "  sello manifest releases/v1.4.2.yaml > images.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())
@@ -287,7 +290,7 @@ Exit code 4 while the stage is not promoted.`,
 				return err
 			}
 			defer done()
-			made, err := p.Release(cmd.Context(), args[0])
+			made, err := p.Release(cmd.Context(), a.fromHere(p, args[0]))
 			done()
 			if err != nil {
 				return err
@@ -301,7 +304,7 @@ Exit code 4 while the stage is not promoted.`,
 					a.printf("  markers %s\n", strings.Join(made.Markers, ", "))
 				}
 				var push []string
-				if !made.Pushed {
+				if _, ok := p.Repo.RemoteURL(cmd.Context()); ok && !made.Pushed {
 					push = append(push, "git push origin "+made.Tag)
 				}
 				a.next(append(push, "sello verify "+shown(made.Where)+" --trust "+release.TrustFile)...)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/strictyaml"
@@ -90,16 +91,28 @@ func (c checker) packages(at string, packages []string) {
 	}
 	c.duplicates(at, packages, "the package")
 	for i, p := range packages {
-		rest, below := strings.CutPrefix(p, "./")
-		if p == "." || below && pattern.MatchString(rest) && path.Clean(rest) == rest && !slices.Contains(strings.Split(rest, "/"), "..") && rest != "." {
-			continue
-		}
-		fix := "write it relative to dir, starting with ./"
-		if pattern.MatchString(p) && !below && !path.IsAbs(p) && !strings.HasPrefix(path.Clean(p), "..") {
-			fix = "write ./" + path.Clean(p)
-		}
-		c.refuse(fmt.Sprintf("%s[%d]", at, i), "definition-package", "this is not a package of the source", "./path or ./path/... without ..", quote(p), fix)
+		c.refuseErr(fmt.Sprintf("%s[%d]", at, i), CheckPackage(p))
 	}
+}
+
+// CheckPackage refuses what is not a package of the source, or a pattern of some: ./path or ./path/... without "..".
+func CheckPackage(p string) error {
+	rest, below := strings.CutPrefix(p, "./")
+	if p == "." || below && pattern.MatchString(rest) && path.Clean(rest) == rest && !slices.Contains(strings.Split(rest, "/"), "..") && rest != "." {
+		return nil
+	}
+	r := &gate.Refusal{Code: "definition-package", Class: gate.Usage, What: "this is not a package of the source", Expected: "./path or ./path/... without ..",
+		Actual: quote(p), Fix: "write it relative to dir, starting with ./"}
+	bad := strings.IndexFunc(p, func(c rune) bool { return !pattern.MatchString(string(c)) })
+	switch {
+	case bad >= 0:
+		c, _ := utf8.DecodeRuneInString(p[bad:])
+		r.Actual += fmt.Sprintf(", which has the character %q", c)
+		r.Fix = "rename the folder: paths of packages hold ASCII letters, digits and _ . ~ + -"
+	case !below && pattern.MatchString(p) && !path.IsAbs(p) && !strings.HasPrefix(path.Clean(p), ".."):
+		r.Fix = "write ./" + path.Clean(p)
+	}
+	return r
 }
 
 func (c checker) platforms(at string, platforms []string) {

@@ -123,8 +123,11 @@ func (c *Candidate) agree(now time.Time) error {
 	if c.Trust.Project != c.Definition.Project {
 		return mismatch("trust-project-mismatch", "project", c.Definition.Project, c.Trust.Project)
 	}
-	if c.Trust.Source != c.Definition.Source {
+	if c.Trust.Source != c.Definition.Source && c.Trust.Source != unpinned(c.Definition.Source) {
 		return mismatch("trust-source-mismatch", "source", c.Definition.Source, c.Trust.Source)
+	}
+	if err := c.versionFits(); err != nil {
+		return err
 	}
 	return c.Trust.Check(now)
 }

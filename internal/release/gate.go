@@ -25,6 +25,7 @@ type staged struct {
 	store.StageRef
 	list  *stage.Stage
 	bytes []byte // of stage.json
+	Built        // known once checkFiles has passed
 }
 
 // digestName is the stage digest as people write it.
@@ -91,7 +92,8 @@ func (p *Project) checkFiles(ctx context.Context, c *Candidate, s *staged) error
 	if err != nil {
 		return err
 	}
-	return report.Err()
+	s.builtBy(report)
+	return s.mendable(report.Err(), c.Path)
 }
 
 // signOffs reads and judges the sign-offs of a stage.

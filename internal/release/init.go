@@ -48,11 +48,11 @@ func (p *Project) Init(ctx context.Context, o InitOptions) (*Initialised, error)
 	if err := checkIdentity(o.Identity); err != nil {
 		return nil, err
 	}
-	branch, err := p.Repo.Branch(ctx)
+	out := &Initialised{}
+	branch, err := p.initBranch(ctx, out)
 	if err != nil {
 		return nil, err
 	}
-	out := &Initialised{}
 	def, err := p.initDefinition(ctx, branch, o, out)
 	if err != nil {
 		return nil, err
@@ -61,8 +61,29 @@ func (p *Project) Init(ctx context.Context, o InitOptions) (*Initialised, error)
 		return nil, err
 	}
 	add := "git add " + definition.FileName + " " + TrustFile + " && git commit -m 'Release with Sello'"
-	out.Next = []string{add, "sello check && sello plan", "sello propose " + p.nextVersion(ctx)}
+	out.Next = []string{add, "sello check && sello plan", "sello propose " + orText(pinnedVersion(def), p.nextVersion(ctx))}
 	return out, nil
+}
+
+// initBranch is the branch for releases: main where there is one, else the one that is checked out.
+func (p *Project) initBranch(ctx context.Context, out *Initialised) (string, error) {
+	current, err := p.Repo.Branch(ctx)
+	if current == definition.DefaultBranch || err != nil && gate.Code(err) != "source-detached-head" {
+		return current, err
+	}
+	if have, matchErr := p.Repo.BranchesMatching(ctx, definition.DefaultBranch); matchErr != nil || len(have) == 0 {
+		return current, errors.Join(err, matchErr)
+	}
+	if !p.exists(definition.FileName) {
+		out.Warnings = append(out.Warnings, "branch: releases come from "+definition.DefaultBranch+", and not from "+orText(current, "the commit")+" that is checked out; write branch: into "+definition.FileName+" for another one")
+	}
+	return definition.DefaultBranch, nil
+}
+
+// exists reports whether a file of the working tree is there.
+func (p *Project) exists(name string) bool {
+	_, err := os.Lstat(filepath.Join(p.Repo.Root(), name))
+	return err == nil
 }
 
 // initDefinition writes sello.yaml unless it exists, and gives what stands there.
@@ -76,6 +97,9 @@ func (p *Project) initDefinition(ctx context.Context, branch string, o InitOptio
 			return nil, err
 		}
 		data = found.SelloYAML()
+		if _, err := p.checkDefinition(definition.FileName, data); err != nil {
+			return nil, fmt.Errorf("write %s for this repository: %w", definition.FileName, err)
+		}
 		if err := writeFile(full, data); err != nil {
 			return nil, fmt.Errorf("write definition: %w", err)
 		}
@@ -105,6 +129,12 @@ func (p *Project) initTrust(ctx context.Context, def *definition.Definition, o I
 	if err != nil {
 		return err
 	}
+	note := "private key: not in git, keep a copy"
+	if !made {
+		note = "private key of an earlier " + def.Project + ", taken over"
+		out.Warnings = append(out.Warnings, fmt.Sprintf("KEY TAKEN OVER: %s was there (%s, for a project called %s) and signs for this one too: whoever trusts one, trusts the other. "+
+			"For a key of its own: rm %s && sello init --name OTHER-NAME, or keep keys elsewhere: SELLO_KEYS=FOLDER sello init", keys.Path(o.Identity), key.KeyID(), def.Project, TrustFile))
+	}
 	t, err := firstTrust(def, o.Identity, key, p.Now())
 	if err != nil {
 		return err
@@ -114,7 +144,7 @@ func (p *Project) initTrust(ctx context.Context, def *definition.Definition, o I
 	}
 	out.Files = append(out.Files,
 		InitFile{Path: TrustFile, Written: true, Note: o.Identity + " builds and signs off, threshold 1; sello key new NAME --role manager adds people"},
-		InitFile{Path: keys.Path(o.Identity), Written: made, Note: "private key: not in git, keep a copy"})
+		InitFile{Path: keys.Path(o.Identity), Written: made, Note: note})
 	return nil
 }
 
@@ -124,7 +154,7 @@ func firstTrust(def *definition.Definition, identity string, key *sign.Key, now 
 	if err != nil {
 		return nil, err
 	}
-	t := &trust.Trust{Version: 1, Project: def.Project, Source: def.Source, Expires: trust.Date(now.AddDate(trustYears, 0, 0).Format(time.DateOnly)),
+	t := &trust.Trust{Version: 1, Project: def.Project, Source: unpinned(def.Source), Expires: trust.Date(now.AddDate(trustYears, 0, 0).Format(time.DateOnly)),
 		Builders: []trust.Builder{{ID: bubblewrap.BuilderID, Signer: identity, Level: 3}, {ID: host.BuilderID, Signer: identity, Level: 1}}}
 	for _, role := range []string{trust.RoleBuilder, trust.RoleManager} {
 		if err := t.Add(identity, trust.Identity{Key: string(public)}, role); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -26,7 +27,8 @@ type PlanView struct {
 	Materials  []string   `json:"materials"` // known before fetching
 	Steps      []PlanStep `json:"steps"`
 	Images     []string   `json:"images,omitempty"`
-	Artifacts  []string   `json:"artifacts"` // known before building; binaries are known after fetching
+	Artifacts  []string   `json:"artifacts"` // known before building; the names of <program> are known after fetching
+	Besides    []string   `json:"besides"`   // what comes with them: provenance, sign-offs and lists
 }
 
 // PlanStep is one step of the graph.
@@ -55,7 +57,7 @@ func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := build.New(def, p.nextVersion(ctx), "(the commit that is proposed)", p.Now())
+	plan, err := build.New(def, orText(pinnedVersion(def), p.nextVersion(ctx)), "(the commit that is proposed)", p.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +118,11 @@ func view(plan *build.Plan) *PlanView {
 	}
 	for _, a := range plan.Archives {
 		step("pack/"+a.Name, a.Format)
-		v.Artifacts = append(v.Artifacts, a.Name)
+		v.described(a.Name)
 	}
 	if plan.Source != "" {
 		step("pack/"+plan.Source, "tar.gz")
-		v.Artifacts = append(v.Artifacts, plan.Source)
+		v.described(plan.Source)
 	}
 	for _, img := range plan.Images {
 		if img.Base != definition.Scratch {
@@ -136,7 +138,7 @@ func view(plan *build.Plan) *PlanView {
 		}
 	}
 	for _, platform := range plan.Platforms() {
-		v.Artifacts = append(v.Artifacts, build.BinaryPath(platform, "<program>"))
+		v.described(build.BinaryPath(platform, "<program>"))
 	}
 	step("describe", "SPDX 2.3 for each artifact and for the release, read from the bytes")
 	step("checksums", "SHA256SUMS, SHA512SUMS")
@@ -145,7 +147,13 @@ func view(plan *build.Plan) *PlanView {
 	}
 	step("upload", def.Staging+", stage.json last")
 	v.Artifacts = append(v.Artifacts, releaseSBOM(plan), "SHA256SUMS", "SHA512SUMS")
+	v.Besides = []string{"NAME" + bundleSuffix + " for each of them: its provenance", stage.FileName + ", the list of them all", stage.SignOffFolder + "/MANAGER" + bundleSuffix, stage.ReleaseBundle + ", the signed list of the whole release"}
 	return v
+}
+
+// described adds an artifact, and the bill of materials beside it.
+func (v *PlanView) described(name string) {
+	v.Artifacts = append(v.Artifacts, name, name+stage.SBOMSuffix)
 }
 
 // releaseSBOM names the bill of materials of the whole release.

@@ -31,6 +31,7 @@ type Promoted struct {
 	Copied      int      `json:"copied"`
 	Present     int      `json:"present"` // were there with the same digest
 	SignedOffBy []string `json:"signedOffBy"`
+	Built
 
 	Images      []string           `json:"images,omitempty"`     // registry/repository@sha256:…, each in its place
 	ImageCopies registry.CopyStats `json:"imageCopies,omitzero"` // what that took
@@ -65,7 +66,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.SignedOffBy = names(e)
+	out.SignedOffBy, out.Built = names(e), s.Built
 	return out, p.record("promote", c, out.Stage, map[string]string{"copied": fmt.Sprint(out.Copied)})
 }
 

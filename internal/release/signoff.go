@@ -31,6 +31,7 @@ type SignedOff struct {
 	Rebuilt  bool   `json:"rebuilt"`
 	Counted  int    `json:"counted"`
 	Needed   int    `json:"needed"`
+	Built
 }
 
 // SignOff verifies a stage, rebuilds it when asked, and signs a manager's word over its digest.
@@ -66,7 +67,7 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed}
+	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed, Built: s.Built}
 	return made, p.record("sign-off", c, s.digestName(), map[string]string{"identity": identity, "rebuilt": fmt.Sprint(o.Rebuild)})
 }
 

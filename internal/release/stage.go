@@ -31,8 +31,9 @@ type Staged struct {
 	Artifacts int    `json:"artifacts"`
 	Images    int    `json:"images,omitempty"`
 	Size      int64  `json:"size"`
-	Already   bool   `json:"already"`  // it was staged before, and verified again
-	Recorded  bool   `json:"recorded"` // the stage digest was written into the release file in the working tree
+	Already   bool   `json:"already"` // it was staged before, and verified again
+	Built
+	Recorded bool `json:"recorded"` // the stage digest was written into the release file in the working tree
 }
 
 // Stage builds the release that a merged release file names, and writes it to the staging bucket. The
@@ -66,7 +67,7 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 	if err := notReleasedOtherwise(ctx, s, store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}); err != nil {
 		return nil, err
 	}
-	out := &Staged{Project: c.Definition.Project, Version: c.Release.Version, Digest: s.digestName(), Path: c.Path, Already: already,
+	out := &Staged{Project: c.Definition.Project, Version: c.Release.Version, Digest: s.digestName(), Path: c.Path, Already: already, Built: s.Built,
 		Where: store.Place(staging, s.Prefix()), Artifacts: len(s.list.Artifacts), Images: len(s.list.Images)}
 	for _, a := range s.list.Artifacts {
 		out.Size += a.Size
@@ -89,7 +90,8 @@ func (p *Project) workFolder(c *Candidate) (string, error) {
 // doneFile holds the stage digest when a work folder's run is complete.
 const doneFile = "staged"
 
-// stagedBefore finds the stage that an earlier run of the same candidate completed, and verifies every byte of it.
+// stagedBefore finds the stage that an earlier run of the same candidate completed, and verifies every byte of it. When
+// files of it are missing there is none: they are made again.
 func (p *Project) stagedBefore(ctx context.Context, c *Candidate, staging store.Bucket, work string) (*staged, bool, error) {
 	want, err := os.ReadFile(filepath.Join(work, doneFile))
 	if err != nil {
@@ -109,6 +111,14 @@ func (p *Project) stagedBefore(ctx context.Context, c *Candidate, staging store.
 		}
 		if err := c.agreesWith(s.list); err != nil {
 			return nil, false, err
+		}
+		missing, _, err := s.lacking(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(missing) > 0 {
+			p.note(fmt.Sprintf("%d files of the stage are missing (%s): making them again", len(missing), missing[0]))
+			return nil, false, nil
 		}
 		return s, true, p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) })
 	}

@@ -68,7 +68,11 @@ func (p *Project) Status(ctx context.Context) ([]Status, error) {
 	for _, f := range files {
 		s := Status{Version: versionOf(f), Path: f}
 		if err := p.statusOf(ctx, &s); err != nil {
-			s.State, s.Detail = StateRefused, err.Error()
+			if r, ok := asRefusal(err); ok && p.releasedAnyway(ctx, &s) {
+				s.Detail += "; its release file would be refused now [" + r.Code + "]"
+			} else {
+				s.State, s.Detail = StateRefused, err.Error()
+			}
 		}
 		out = append(out, s)
 	}
@@ -99,6 +103,9 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 			return nil
 		}
 	}
+	if p.releasedElsewhere(ctx, s, c.Definition, c.Trust) {
+		return nil
+	}
 	found, err := p.findStage(ctx, c, staging)
 	if r, ok := asRefusal(err); ok && r.Code == "stage-missing" {
 		s.State, s.Detail, s.Next = StateProposed, "commit "+c.Commit.ID[:12], "sello stage "+s.Path
@@ -116,7 +123,7 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 	if enough(e, s.Path) == nil {
 		s.State, s.Next = StateSignedOff, "sello promote "+s.Path
 	}
-	return nil
+	return s.damage(ctx, found)
 }
 
 // pendingMarkers says when markers do not name the release that should: it was interrupted after its statement.
@@ -128,7 +135,7 @@ func (s *Status) pendingMarkers(ctx context.Context, c *Candidate, production st
 	}
 	for _, m := range moves {
 		if m.Changed() {
-			s.Detail += ", " + path.Base(m.Name) + " does not name it yet"
+			s.Detail += ", markers pending: " + path.Base(m.Name) + " does not name it yet"
 			s.Next = "sello release " + s.Path
 			return
 		}

@@ -29,11 +29,13 @@ type Options struct {
 
 // Found is what a repository has to release.
 type Found struct {
-	Project  string
-	Source   string // https URL
-	Branch   string // empty: the default
-	Builds   []Build
-	Warnings []string // for the user: what to look at before releasing
+	Project string
+	Source  string // https URL, or pkg:golang/module
+	// Repository is the https URL of this repository, when the source is a published module; may be empty.
+	Repository string
+	Branch     string // empty: the default
+	Builds     []Build
+	Warnings   []string // for the user: what to look at before releasing
 }
 
 // Build is one Go module with its programs.
@@ -60,11 +62,15 @@ func Detect(ctx context.Context, root string, o Options) (Found, error) {
 	if err := s.walk(ctx); err != nil {
 		return Found{}, fmt.Errorf("look for Go modules: %w", err)
 	}
+	if src, err := definition.ParseSource(o.Source); err == nil && src.Module != "" && !s.holds(src.Module) {
+		return published(src, o), nil
+	}
 	if len(s.modules) == 0 {
 		return Found{}, &gate.Refusal{Code: "init-no-module", Class: gate.Usage, Where: root, What: "no Go module was found",
 			Expected: "a go.mod file", Fix: "run this at the root of a repository with a Go module, or write sello.yaml by hand"}
 	}
 	found := Found{Warnings: s.warnings}
+	s.names = map[string]string{}
 	for _, m := range s.modules {
 		if b, ok := s.build(m, o, &found); ok {
 			found.Builds = append(found.Builds, b)
@@ -72,12 +78,15 @@ func Detect(ctx context.Context, root string, o Options) (Found, error) {
 	}
 	if len(found.Builds) == 0 {
 		return Found{}, &gate.Refusal{Code: "init-no-program", Class: gate.Usage, Where: root, What: "no Go program was found",
-			Expected: "a package main at a module's root or under cmd/", Fix: "write sello.yaml by hand; sello schema sello describes it"}
+			Expected: "a package main at a module's root or under cmd/", Actual: strings.Join(found.Warnings, "; "), Fix: "write sello.yaml by hand; sello schema sello describes it"}
 	}
 	if err := found.name(s.modules[0].path, path.Base(strings.ReplaceAll(root, "\\", "/")), o); err != nil {
 		return Found{}, err
 	}
 	found.nameBuilds()
+	if n := len(found.Builds); n > 1 {
+		found.Warnings = append(found.Warnings, fmt.Sprintf("there are %d Go modules with programs: each has a build and archives of its own; remove those that are not to be released", n))
+	}
 	return found, nil
 }
 
@@ -143,6 +152,9 @@ func (s *scan) build(m module, o Options, f *Found) (Build, bool) {
 		return Build{}, false
 	}
 	slices.SortFunc(chosen, func(a, b *pkg) int { return cmp.Compare(a.rel, b.rel) })
+	if chosen = s.usable(m, chosen, f); len(chosen) == 0 {
+		return Build{}, false
+	}
 	b := Build{Dir: m.dir, Module: m.path, Toolchain: toolchain(o.GoVersion, m)}
 	for _, p := range chosen {
 		b.Packages = append(b.Packages, pattern(p.rel))

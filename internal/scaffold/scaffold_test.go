@@ -118,7 +118,7 @@ func TestSeveralModules(t *testing.T) {
 		"go.mod": "module example.org/suite\n\ngo 1.24\n\ntoolchain go1.27.0\n", "cmd/suite/main.go": "",
 		"agent/go.mod": "module example.org/suite/agent\n\ngo 1.24\n", "agent/main.go": "package main\n\nvar (\n\tVersion, GitCommit string\n\tBuildDate = \"\"\n)\n\nfunc main() {}\n",
 		"a/cli/go.mod": "module example.org/suite/a/cli\n", "a/cli/main.go": "",
-		"b/cli/go.mod": "module example.org/suite/b/cli\n", "b/cli/main.go": "",
+		"b/cli/go.mod": "module example.org/suite/b/cli\n", "b/cli/cmd/other/main.go": "",
 		"tools/go.mod": "module example.org/suite/tools\n", "tools/main.go": "",
 		"lib/go.mod": "module example.org/suite/lib\n", "lib/lib.go": "package lib\n",
 	})
@@ -148,7 +148,7 @@ builds:
   - name: b-cli
     go:
       dir: b/cli
-      packages: [.]
+      packages: [./cmd/other]
 ` + platforms + `      toolchain: go1.26.8
 archives: # one for each build
   - {name: "suite_{{ .Version }}_{{ .OS }}_{{ .Arch }}", builds: [suite]}
@@ -280,6 +280,58 @@ func TestDetectRefuses(t *testing.T) {
 	cancel()
 	if _, err := Detect(cancelled, dir, Options{Source: "https://example.org/y"}); err == nil {
 		t.Error("went on after it was cancelled")
+	}
+}
+
+// What a release cannot have is left out with a note, so that what is proposed can be checked and built.
+func TestProgramsThatCannotBeReleased(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  []string
+		notes []string
+	}{
+		"a folder that no import path can name": {map[string]string{"go.mod": "module example.org/x\n", "cmd/hé llo/main.go": "", "cmd/a/main.go": ""},
+			[]string{"./cmd/a"}, []string{"cmd/hé llo", "'é'"}},
+		"one name at the root and in cmd": {map[string]string{"go.mod": "module example.org/x\n", "main.go": "", "cmd/x/main.go": "", "cmd/y/main.go": ""},
+			[]string{".", "./cmd/y"}, []string{"cmd/x was left out", "the name x"}},
+		"one name with a major version": {map[string]string{"go.mod": "module example.org/x/v2\n", "main.go": "", "cmd/X/main.go": ""},
+			[]string{"."}, []string{"cmd/X was left out"}},
+		"one name in two folders, and many": {map[string]string{"go.mod": "module example.org/z\n", "cmd/1/a/main.go": "", "cmd/2/a/main.go": "", "cmd/b/main.go": "", "cmd/c/main.go": "", "cmd/d/main.go": "", "cmd/e/main.go": "", "cmd/f/main.go": ""},
+			[]string{"./cmd/1/a", "./cmd/b", "./cmd/c", "./cmd/d", "./cmd/e", "./cmd/f"}, []string{"cmd/2/a was left out"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, _ := detect(t, tree(t, test.files), Options{Source: "https://example.org/x"})
+			if diff := cmp.Diff(test.want, f.Builds[0].Packages); diff != "" || len(f.Builds) != 1 {
+				t.Error(diff)
+			}
+			for _, note := range test.notes {
+				if !strings.Contains(strings.Join(f.Warnings, "\n"), note) {
+					t.Errorf("%q is not in %q", note, f.Warnings)
+				}
+			}
+		})
+	}
+	f, _ := detect(t, tree(t, map[string]string{"go.mod": "module example.org/x\n", "main.go": "", "b/go.mod": "module example.org/b/x\n", "b/main.go": "", "c/go.mod": "module example.org/c\n", "c/main.go": ""}), Options{Source: "https://example.org/x"})
+	if len(f.Builds) != 2 || len(f.Warnings) != 2 || !strings.Contains(f.Warnings[1], "2 Go modules") {
+		t.Errorf("%+v", f)
+	}
+	if _, err := Detect(context.Background(), tree(t, map[string]string{"go.mod": "module example.org/x\n", "cmd/ä/main.go": ""}), Options{Source: "https://example.org/x"}); gate.Code(err) != "init-no-program" || !strings.Contains(err.Error(), "'ä'") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A published module needs no source here.
+func TestPublishedModule(t *testing.T) {
+	t.Parallel()
+	f, text := detect(t, tree(t, nil), Options{Source: "pkg:golang/rsc.io/2fa@v1.2.0", Remote: "git@example.org:team/packages.git", Branch: "main", GoVersion: "go1.26.8"})
+	if f.Project != "2fa" || len(f.Warnings) != 1 || !strings.Contains(text, "source: pkg:golang/rsc.io/2fa@v1.2.0\nrepository: https://example.org/team/packages\n") {
+		t.Errorf("%+v\n%s", f, text)
+	}
+	f, _ = detect(t, tree(t, map[string]string{"go.mod": "module example.org/x\n", "cmd/a/main.go": ""}), Options{Source: "pkg:golang/example.org/x"})
+	if f.Builds[0].Packages[0] != "./cmd/a" {
+		t.Errorf("the module is here: %+v", f)
 	}
 }
 

@@ -47,6 +47,7 @@ type scan struct {
 	modules  []module
 	packages []*pkg
 	warnings []string
+	names    map[string]string // where a program's name was taken, by the name in lower case
 }
 
 // walk finds modules and packages in the order of their paths. A folder's own go.mod counts for it.

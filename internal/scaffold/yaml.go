@@ -14,6 +14,9 @@ func (f Found) SelloYAML() []byte {
 	b.WriteString(definition.Modeline("sello"))
 	fmt.Fprintf(&b, "# How %s is built and released. sello check reads it, sello plan shows what comes out, defaults and all.\n", f.Project)
 	fmt.Fprintf(&b, "project: %s\nsource: %s\n", definition.Scalar(f.Project), definition.Scalar(f.Source))
+	if f.Repository != "" {
+		fmt.Fprintf(&b, "repository: %s\n", definition.Scalar(f.Repository))
+	}
 	if f.Branch != "" {
 		fmt.Fprintf(&b, "branch: %s\n", definition.Scalar(f.Branch))
 	}

@@ -64,7 +64,8 @@ type Evaluation struct {
 	Refused       []Refused // by name
 	Needed        int
 	NeededRebuilt int
-	Rebuilt       int // of Counted
+	Rebuilt       int      // of Counted
+	Asked         []string // managers whose sign-off would bring it further, in the trust file's order
 }
 
 // OK reports whether the sign-offs are enough.
@@ -80,7 +81,7 @@ func (e Evaluation) Names() []string {
 }
 
 // Err is nil when the sign-offs are enough, and otherwise a refusal of class Waiting
-// with code sign-off-missing that names who counted and who did not. fix is what a manager has to run.
+// with code sign-off-missing that names who counted, who did not, and who is asked. fix is what a manager has to run.
 func (e Evaluation) Err(fix string) error {
 	if e.OK() {
 		return nil
@@ -98,7 +99,30 @@ func (e Evaluation) Err(fix string) error {
 		fix += " --rebuild"
 	}
 	return &gate.Refusal{Code: "sign-off-missing", Class: gate.Waiting, What: "the stage is not signed off by enough release managers",
-		Expected: expected, Actual: actual, Fix: "another release manager runs: " + fix}
+		Expected: expected, Actual: actual, Fix: e.ask(fix)}
+}
+
+// ask says who has to run what.
+func (e Evaluation) ask(fix string) string {
+	switch len(e.Asked) {
+	case 0:
+		return "have another release manager added to the trust file: sello key new NAME --role manager"
+	case 1:
+		return fix + " --as " + e.Asked[0]
+	}
+	return fix + " --as NAME   # one of: " + strings.Join(e.Asked, ", ")
+}
+
+// asked gives the managers that have not signed off, or have to rebuild besides.
+func (e Evaluation) asked(managers []string) []string {
+	var out []string
+	for _, m := range managers {
+		i := slices.IndexFunc(e.Counted, func(s SignOff) bool { return s.Identity == m })
+		if i < 0 || e.Rebuilt < e.NeededRebuilt && !e.Counted[i].Rebuilt {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // Evaluate judges sign-off bundles, by name as they were found. Codes of sign-offs that
@@ -136,6 +160,7 @@ func Evaluate(bundles map[string][]byte, p Policy) Evaluation {
 			e.Rebuilt++
 		}
 	}
+	e.Asked = e.asked(p.Trust.Managers())
 	return e
 }
 

@@ -150,7 +150,8 @@ func TestThresholdsAreOnlyRaised(t *testing.T) {
 	}
 	p := policy(w)
 	p.Rebuilt = 2
-	if err := signoff.Evaluate(bundles, p).Err("sello sign-off x"); !strings.HasSuffix(err.(*gate.Refusal).Fix, "sello sign-off x --rebuild") {
+	err := signoff.Evaluate(bundles, p).Err("sello sign-off x")
+	if fix := err.(*gate.Refusal).Fix; !strings.HasPrefix(fix, "sello sign-off x --rebuild --as ") || !strings.Contains(fix, "first") {
 		t.Errorf("%v", err)
 	}
 }

@@ -44,6 +44,11 @@ func TestSignedTag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	another, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := another.Public()
 	for name, key := range map[string]crypto.Signer{"ed25519": ed, "ecdsa": ec, "rsa": r2} {
 		for _, format := range []string{"sha1", "sha256"} {
 			t.Run(name+", "+format, func(t *testing.T) {
@@ -54,6 +59,11 @@ func TestSignedTag(t *testing.T) {
 				req.Signer = key
 				if err := r.open().CreateTag(t.Context(), req); err != nil {
 					t.Fatal(err)
+				}
+				for i, by := range []crypto.PublicKey{key.Public(), other} {
+					if got, err := r.open().TagSignedBy(t.Context(), "v1.0.0", by); err != nil || got != (i == 0) {
+						t.Errorf("signed by key %d: %t, %v", i, got, err)
+					}
 				}
 				public, err := ssh.NewPublicKey(key.Public())
 				if err != nil {

@@ -31,6 +31,9 @@ const BuilderID = "https://github.com/sello-release/sello/builders/host/v1"
 // drainTime is how long output is awaited from processes that outlive the command.
 const drainTime = 2 * time.Second
 
+// scratchPrefix is another one than bubblewrap's: that engine removes folders with its own prefix that nobody has locked.
+const scratchPrefix = "sello-host-"
+
 // lookEvery is how often the outputs are measured.
 const lookEvery = 500 * time.Millisecond
 
@@ -69,7 +72,7 @@ func (e *Engine) Run(ctx context.Context, s engine.Step) (res engine.Result, err
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return res, fmt.Errorf("make scratch: %w", err)
 	}
-	tmp, err := os.MkdirTemp(base, "sello-step-")
+	tmp, err := os.MkdirTemp(base, scratchPrefix)
 	if err != nil {
 		return res, fmt.Errorf("make scratch: %w", err)
 	}

@@ -111,3 +111,15 @@ func compile(t *testing.T, e engine.Engine, src string) string {
 	}
 	return outputs[0].SHA256
 }
+
+// A sandboxed step in another process removes folders that look like its own (sello-step-) and that nobody has locked.
+func TestScratchIsNotSweptByAnotherEngine(t *testing.T) {
+	sh := "/bin/sh"
+	if _, err := os.Stat(sh); err != nil {
+		t.Skip("no shell here")
+	}
+	r, err := host.New(host.Options{Scratch: t.TempDir()}).Run(t.Context(), engine.Step{Name: "look", Argv: []string{sh, "-c", "pwd"}})
+	if err != nil || !strings.Contains(string(r.Tail), "sello-host-") {
+		t.Errorf("the step's scratch folder is %s, %v", r.Tail, err)
+	}
+}

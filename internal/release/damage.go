@@ -1,0 +1,100 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/verify"
+)
+
+// damageCodes are the refusals of a file in a stage that staging again mends: assembling is reproducible, and
+// provenance is signed anew.
+var damageCodes = []string{
+	"stage-artifact-mismatch", "subject-mismatch", "attestation-missing", "release-file-missing", "release-file-extra",
+	"release-file-irregular", "bad-json", "no-trusted-signer", "wrong-predicate", "wrong-statement-type", "unsupported-payload-type",
+}
+
+// mendable gives a refusal about a file of a stage the fix for those who can stage: who verifies a download has none.
+func (s *staged) mendable(err error, file string) error {
+	r, ok := asRefusal(err)
+	if !ok || r.Where == "" || !slices.Contains(damageCodes, r.Code) {
+		return err
+	}
+	own := *r
+	own.Where = store.Place(s.Bucket, s.inStage(r.Where))
+	own.Fix = "find out who changed it; then remove " + own.Where + " and run: sello stage " + file
+	switch r.Code {
+	case "attestation-missing", "release-file-missing":
+		own.Fix = "sello stage " + file + "   # puts back what is missing"
+	case "release-file-extra":
+		own.Fix = "find out who put it there, and remove " + own.Where
+	}
+	return &own
+}
+
+// inStage gives the object's name of a file that a verdict names, by its path in the stage or among its files.
+func (s *staged) inStage(where string) string {
+	name := strings.TrimSuffix(where, bundleSuffix)
+	if s.list.Find(name) != nil || s.list.Find(where) != nil {
+		return s.File(where)
+	}
+	return s.Prefix() + where
+}
+
+// lacking looks at names and sizes only: it gives what the stage lists and its bucket does not have, and what has
+// another size than it should.
+func (s *staged) lacking(ctx context.Context) (missing, changed []string, err error) {
+	infos, err := s.Bucket.List(ctx, s.FilesPrefix())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	sizes := map[string]int64{}
+	for _, info := range infos {
+		sizes[info.Name] = info.Size
+	}
+	for _, a := range s.list.Artifacts {
+		size, there := sizes[s.File(a.Name)]
+		if _, attested := sizes[s.File(a.Name+bundleSuffix)]; !attested {
+			missing = append(missing, a.Name+bundleSuffix)
+		}
+		switch {
+		case !there:
+			missing = append(missing, a.Name)
+		case size != a.Size:
+			changed = append(changed, a.Name)
+		}
+	}
+	return missing, changed, nil
+}
+
+// damage says in status what lacking finds.
+func (s *Status) damage(ctx context.Context, found *staged) error {
+	missing, changed, err := found.lacking(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(changed) > 0:
+		s.Detail += fmt.Sprintf("; damaged: %s has another size", changed[0])
+		s.Next = "rm " + store.Place(found.Bucket, found.File(changed[0])) + " && sello stage " + s.Path
+	case len(missing) > 0:
+		s.Detail += fmt.Sprintf("; damaged: %d files are missing", len(missing))
+		s.Next = "sello stage " + s.Path
+	}
+	return nil
+}
+
+// builtBy keeps who built a stage, for those who sign it off.
+func (s *staged) builtBy(r *verify.Report) {
+	s.Built = Built{Builder: r.Builder, Level: r.Levels["build"]}
+}
+
+// Built is the builder that a stage's provenance was verified to name, and the level that the trust file grants it.
+type Built struct {
+	Builder string `json:"builder,omitempty"`
+	Level   string `json:"level,omitempty"` // SLSA_BUILD_LEVEL_3
+}

@@ -1,0 +1,575 @@
+package verify_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	godigest "github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/registry"
+	rt "github.com/sello-release/sello/internal/registry/registrytest"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/trust"
+	"github.com/sello-release/sello/verify"
+	vt "github.com/sello-release/sello/verify/verifytest"
+)
+
+// imageRepository is where images are in tests, as their release statement says.
+const imageRepository = "registry.example/team/age"
+
+// imageDraft is an image before anything is attached to it; changes make it wrong in one place.
+type imageDraft struct {
+	memory    *rt.Memory
+	root      ocispec.Descriptor
+	platforms []ocispec.Descriptor
+
+	provenance func(*attest.Provenance)
+	subjects   []ocispec.Descriptor // what the provenance speaks of
+	targets    []ocispec.Descriptor // what it is attached to
+	kind       string               // what its annotation claims
+	signer     *sign.Key
+
+	sbomAbout  ocispec.Descriptor // the index's document is about this
+	sboms      string             // its content; "" for none
+	sbomSigner *sign.Key
+
+	statement []attest.Subject // nil for none
+	purl      string
+	publisher *sign.Key
+
+	stage func(*stage.Stage) // nil: no stage.json is known
+	more  func(t *testing.T, d *imageDraft)
+}
+
+func newImage(t *testing.T, w *vt.World, seed uint64) *imageDraft {
+	t.Helper()
+	d := &imageDraft{memory: rt.NewMemory(), kind: attest.ProvenanceType, signer: w.Keys["build-service"], sbomSigner: w.Keys["build-service"], publisher: w.Keys["build-service"],
+		sboms: `{"name":"age"}`, purl: "pkg:generic/age@" + vt.Version}
+	d.root = d.memory.Image(t, rt.Spec{Seed: seed, Version: vt.Version})
+	data := fetched(t, d.memory, d.root)
+	var index ocispec.Index
+	if err := json.Unmarshal(data, &index); err != nil {
+		t.Fatal(err)
+	}
+	d.platforms = index.Manifests
+	d.subjects, d.sbomAbout = d.all(), d.root
+	d.targets = d.subjects
+	d.statement = []attest.Subject{{Name: "SHA256SUMS", Digest: map[string]string{"sha256": strings.Repeat("1", 64)}}, {Name: verify.ImageName(imageRepository), Digest: sha(d.root)}}
+	return d
+}
+
+func (d *imageDraft) all() []ocispec.Descriptor {
+	return append([]ocispec.Descriptor{d.root}, d.platforms...)
+}
+
+func sha(d ocispec.Descriptor) map[string]string {
+	return map[string]string{"sha256": d.Digest.Encoded()}
+}
+
+func fetched(t *testing.T, m *rt.Memory, d ocispec.Descriptor) []byte {
+	t.Helper()
+	r, err := m.Fetch(context.Background(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, d.Size)
+	if _, err := r.Read(data); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// attach makes a bundle a referrer of target.
+func (d *imageDraft) attach(target ocispec.Descriptor, kind string, bundle []byte) {
+	annotations := map[string]string{"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": kind}
+	subject := ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
+	r := d.memory.AddJSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: sign.MediaType,
+		Config: d.memory.Add(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{d.memory.Add(sign.MediaType, bundle)}, Subject: &subject, Annotations: annotations})
+	r.ArtifactType, r.Annotations = sign.MediaType, annotations
+	d.memory.Attach(target, r)
+}
+
+// sign attaches everything that the draft says, and gives the stage.json that is known.
+func (d *imageDraft) sign(t *testing.T) []byte {
+	t.Helper()
+	if len(d.targets) > 0 {
+		bundle := d.provenanceBundle(t)
+		for _, target := range d.targets {
+			d.attach(target, d.kind, bundle)
+		}
+	}
+	var canonical []byte
+	if d.sboms != "" {
+		canonical = d.sbom(t, d.root, d.sbomAbout, d.sboms)
+		for _, p := range d.platforms {
+			d.sbom(t, p, p, d.sboms)
+		}
+	}
+	if d.statement != nil {
+		s, err := attest.NewRelease(d.statement, d.purl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.attach(d.root, attest.ReleaseType, vt.Sign(t, d.publisher, s))
+	}
+	if d.more != nil {
+		d.more(t, d)
+	}
+	if d.stage == nil {
+		return nil
+	}
+	sum := "sha256:" + digest.Bytes(canonical)
+	img := stage.Image{Name: "age", Index: d.root.Digest.String(), Size: d.root.Size, Repositories: []string{imageRepository}, Tags: []string{vt.Version}, Platforms: map[string]string{}, SBOMs: map[string]string{"": sum}}
+	for _, p := range d.platforms {
+		name := p.Platform.OS + "/" + p.Platform.Architecture
+		img.Platforms[name], img.SBOMs[name] = p.Digest.String(), sum
+	}
+	list := stage.Stage{Type: stage.Type, Project: vt.Project, Version: vt.Version, Channel: "stable", Source: stage.Source{URI: "git+" + vt.Source, Commit: vt.Commit, Tree: strings.Repeat("6", 40), Time: vt.Now.Add(-48 * time.Hour)},
+		Definition: stage.Definition{Path: "sello.yaml", SHA256: strings.Repeat("d", 64)}, Evidence: []string{"provenance", "sbom"}, Images: []stage.Image{img},
+		Artifacts: []stage.Artifact{{Name: "a.tar.gz", Kind: stage.KindArchive, Sums: digest.Sums{Size: 1, SHA256: strings.Repeat("2", 64), SHA512: strings.Repeat("3", 128)}}}}
+	d.stage(&list)
+	data, err := list.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func (d *imageDraft) provenanceBundle(t *testing.T) []byte {
+	t.Helper()
+	p := attest.Provenance{
+		BuildDefinition: attest.BuildDefinition{BuildType: attest.ImageBuildType,
+			ExternalParameters:   attest.ExternalParameters{Source: attest.SourceParameter{URI: "git+" + vt.Source, Digest: map[string]string{"gitCommit": vt.Commit}}, EntryPoint: "sello.yaml#images.age"},
+			ResolvedDependencies: []material.Material{{URI: "git+" + vt.Source, Digest: map[string]string{"gitCommit": vt.Commit}}}},
+		RunDetails: attest.RunDetails{Builder: attest.Builder{ID: vt.BuilderID}, Metadata: attest.Metadata{InvocationID: "1", StartedOn: vt.Now.Add(-3 * time.Hour), FinishedOn: vt.Now.Add(-2 * time.Hour)}},
+	}
+	if d.provenance != nil {
+		d.provenance(&p)
+	}
+	var subjects []attest.Subject
+	for _, s := range d.subjects {
+		subjects = append(subjects, attest.Subject{Name: "age", Digest: sha(s)})
+	}
+	return vt.Sign(t, d.signer, attest.Statement[attest.Provenance]{Type: attest.StatementType, Subject: subjects, PredicateType: attest.ProvenanceType, Predicate: p})
+}
+
+func (d *imageDraft) sbom(t *testing.T, target, about ocispec.Descriptor, content string) []byte {
+	t.Helper()
+	s, err := attest.NewStatement([]attest.Subject{{Name: "age", Digest: sha(about)}}, attest.SPDXType, json.RawMessage(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.attach(target, attest.SPDXType, vt.Sign(t, d.sbomSigner, s))
+	canonical, err := attest.Canonical(json.RawMessage(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return canonical
+}
+
+// inRegistry copies the image to a repository and gives its name by digest.
+func (d *imageDraft) inRegistry(t *testing.T, repository string) string {
+	t.Helper()
+	repo, err := registry.Open(repository, registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.Copy(context.Background(), d.memory, repo, d.root, registry.CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return repository + "@" + d.root.Digest.String()
+}
+
+// inLayout writes the image with all that refers to it into a folder.
+func (d *imageDraft) inLayout(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	d.writeLayout(t, dir, d.root)
+	return dir
+}
+
+func (d *imageDraft) writeLayout(t *testing.T, dir string, roots ...ocispec.Descriptor) {
+	t.Helper()
+	var referrers []ocispec.Descriptor
+	for _, target := range d.all() {
+		found, err := d.memory.Referrers(context.Background(), target, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		referrers = append(referrers, found...)
+	}
+	for i := range roots {
+		roots[i].Annotations = map[string]string{ocispec.AnnotationRefName: "image-" + strconv.Itoa(i)}
+	}
+	if err := registry.WriteLayout(context.Background(), files{t, dir}, d.memory.Fetch, roots, referrers); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// files writes a layout's files into a folder.
+type files struct {
+	t   *testing.T
+	dir string
+}
+
+// Put implements registry.FilesWriter.
+func (f files) Put(_ context.Context, name string, _ int64, _ string, open func() (io.ReadCloser, error)) error {
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	vt.Write(f.t, f.dir, name, data)
+	return err
+}
+
+func TestGoodImageIsAccepted(t *testing.T) {
+	t.Parallel()
+	host := rt.InProcess(t)
+	for name, test := range map[string]struct {
+		change func(*imageDraft)
+		scope  string
+	}{
+		"alone":      {func(d *imageDraft) { d.statement = nil }, verify.ScopeImage},
+		"in release": {func(*imageDraft) {}, verify.ScopeImageInRelease},
+		"staged":     {func(d *imageDraft) { d.stage = func(*stage.Stage) {} }, verify.ScopeImageInRelease},
+		"good among bad": {func(d *imageDraft) {
+			d.more = func(t *testing.T, d *imageDraft) {
+				for _, target := range d.all() {
+					for _, kind := range []string{attest.ProvenanceType, attest.SPDXType, attest.ReleaseType, "https://example.org/unknown"} {
+						d.attach(target, kind, []byte("junk"))
+					}
+				}
+				for i := range 20 {
+					d.attach(d.root, attest.ProvenanceType, []byte("{}"+strings.Repeat(" ", i)))
+				}
+			}
+		}, verify.ScopeImageInRelease},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := vt.NewWorld(t)
+			d := newImage(t, w, 1)
+			test.change(d)
+			o := options(w)
+			o.Evidence, o.MinLevel, o.RequireRelease = []string{"sbom"}, 3, test.scope == verify.ScopeImageInRelease
+			o.StageFile = d.sign(t)
+			r, err := verify.Any(context.Background(), d.inRegistry(t, host+"/good/"+strings.ReplaceAll(name, " ", "-")), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted(t, r)
+			if r.Scope != test.scope || r.Levels["build"] != "SLSA_BUILD_LEVEL_3" || r.Builder != vt.BuilderID || r.Source != "git+"+vt.Source+"@gitCommit:"+vt.Commit {
+				t.Error(show(r))
+			}
+			o.StageFile = nil
+			if r, err = verify.Any(context.Background(), d.inLayout(t), o); err != nil {
+				t.Fatal(err)
+			}
+			accepted(t, r)
+		})
+	}
+}
+
+// imageRefusals make an image wrong in one place. What needs stage.json is not tried in a layout, which is verified without.
+var imageRefusals = map[string]struct {
+	code   string
+	change func(w *vt.World, d, other *imageDraft)
+	ask    func(*verify.Options)
+}{
+	"no attestations":          {code: "attestation-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.targets, d.sboms, d.statement = nil, "", nil }},
+	"one platform without":     {code: "attestation-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.targets = d.targets[:2] }},
+	"index without":            {code: "attestation-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.targets = d.platforms }},
+	"claimed to be another":    {code: "attestation-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.kind = attest.SPDXType }},
+	"of another image":         {code: "subject-mismatch", change: func(_ *vt.World, d, other *imageDraft) { d.subjects = other.all() }},
+	"of the index alone":       {code: "subject-mismatch", change: func(_ *vt.World, d, _ *imageDraft) { d.subjects = d.subjects[:1] }},
+	"by a stranger":            {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.signer = w.Keys["stranger"] }},
+	"by a manager":             {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.signer = w.Keys["first"] }},
+	"by another builder":       {code: "signer-builder-mismatch", change: func(w *vt.World, d, _ *imageDraft) { d.signer = w.Keys["other-service"] }},
+	"unknown builder":          {code: "builder-unknown", change: changed(func(p *attest.Provenance) { p.RunDetails.Builder.ID += "x" })},
+	"builder of a lower level": {code: "level-too-low", change: otherBuilder, ask: func(o *verify.Options) { o.MinLevel = 3 }},
+	"build of another type":    {code: "buildtype-unexpected", change: changed(func(p *attest.Provenance) { p.BuildDefinition.BuildType = attest.GoBuildType })},
+	"another source": {code: "source-mismatch", change: changed(func(p *attest.Provenance) {
+		p.BuildDefinition.ExternalParameters.Source.URI = "git+https://evil.example/age"
+	})},
+	"another definition":      {code: "entrypoint-mismatch", change: changed(func(p *attest.Provenance) { p.BuildDefinition.ExternalParameters.EntryPoint = "evil.yaml#images.age" })},
+	"a build's provenance":    {code: "entrypoint-mismatch", change: changed(func(p *attest.Provenance) { p.BuildDefinition.ExternalParameters.EntryPoint = "sello.yaml#builds.age" })},
+	"junk for provenance":     {code: "bad-json", change: junk(attest.ProvenanceType)},
+	"no bill of materials":    {code: "evidence-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.sboms = "" }, ask: wantSBOM},
+	"bill by a stranger":      {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.sbomSigner = w.Keys["stranger"] }, ask: wantSBOM},
+	"bill of another image":   {code: "subject-mismatch", change: func(_ *vt.World, d, other *imageDraft) { d.sbomAbout = other.root }, ask: wantSBOM},
+	"no release statement":    {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = nil }, ask: wantRelease},
+	"version of no statement": {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = nil }, ask: wantVersion(vt.Version)},
+	"another version":         {code: "release-version-mismatch", change: func(*vt.World, *imageDraft, *imageDraft) {}, ask: wantVersion("v1.4.3")},
+	"statement by a stranger": {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.publisher = w.Keys["stranger"] }},
+	"statement of files only": {code: "image-unlisted", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = d.statement[:1] }},
+	"statement of another":    {code: "image-unlisted", change: func(_ *vt.World, d, other *imageDraft) { d.statement[1].Digest = sha(other.root) }},
+	"digest listed as a file": {code: "image-unlisted", change: func(_ *vt.World, d, _ *imageDraft) { d.statement[1].Name = "age.tar.gz" }},
+	"staged: another image":   {code: "image-unlisted", change: staged(func(i *stage.Image, _, other *imageDraft) { i.Index = other.root.Digest.String() })},
+	"staged: other platforms": {code: "image-mismatch", change: staged(func(i *stage.Image, _, other *imageDraft) {
+		i.Platforms["linux/amd64"] = other.platforms[0].Digest.String()
+	})},
+	"staged: one platform less": {code: "image-mismatch", change: staged(func(i *stage.Image, _, _ *imageDraft) {
+		delete(i.Platforms, "linux/amd64")
+		delete(i.SBOMs, "linux/amd64")
+	})},
+	"staged: bill was swapped": {code: "sbom-mismatch", change: staged(func(i *stage.Image, _, _ *imageDraft) { i.SBOMs[""] = "sha256:" + strings.Repeat("7", 64) })},
+	"staged: a platform's too": {code: "sbom-mismatch", change: staged(func(i *stage.Image, _, _ *imageDraft) { i.SBOMs["linux/arm64"] = "sha256:" + strings.Repeat("7", 64) })},
+	"staged: another commit": {code: "source-mismatch", change: func(_ *vt.World, d, _ *imageDraft) {
+		d.stage = func(s *stage.Stage) { s.Source.Commit = strings.Repeat("8", 40) }
+	}},
+	"staged: another project": {code: "project-mismatch", change: func(_ *vt.World, d, _ *imageDraft) { d.stage = func(s *stage.Stage) { s.Project = "other" } }},
+	"staged: other version":   {code: "release-version-mismatch", change: func(_ *vt.World, d, _ *imageDraft) { d.stage = func(s *stage.Stage) { s.Version = "v1.4.3" } }},
+}
+
+func changed(f func(*attest.Provenance)) func(*vt.World, *imageDraft, *imageDraft) {
+	return func(_ *vt.World, d, _ *imageDraft) { d.provenance = f }
+}
+
+func otherBuilder(w *vt.World, d, _ *imageDraft) {
+	d.signer, d.provenance = w.Keys["other-service"], func(p *attest.Provenance) { p.RunDetails.Builder.ID = vt.OtherID }
+}
+
+func junk(kind string) func(*vt.World, *imageDraft, *imageDraft) {
+	return func(_ *vt.World, d, _ *imageDraft) {
+		d.targets = nil
+		d.more = func(_ *testing.T, d *imageDraft) {
+			for _, target := range d.all() {
+				d.attach(target, kind, []byte("junk"))
+			}
+		}
+	}
+}
+
+func staged(f func(i *stage.Image, d, other *imageDraft)) func(*vt.World, *imageDraft, *imageDraft) {
+	return func(_ *vt.World, d, other *imageDraft) { d.stage = func(s *stage.Stage) { f(&s.Images[0], d, other) } }
+}
+
+func wantSBOM(o *verify.Options)    { o.Evidence = []string{"sbom"} }
+func wantRelease(o *verify.Options) { o.RequireRelease = true }
+func wantVersion(v string) func(*verify.Options) {
+	return func(o *verify.Options) { o.Version = v }
+}
+
+func TestImageRefusals(t *testing.T) {
+	t.Parallel()
+	host := rt.InProcess(t)
+	n := 0
+	for name, test := range imageRefusals {
+		n++
+		repository := host + "/bad/" + strconv.Itoa(n)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := vt.NewWorld(t)
+			d := newImage(t, w, 1)
+			test.change(w, d, newImage(t, w, 2))
+			o := options(w)
+			if test.ask != nil {
+				test.ask(&o)
+			}
+			o.StageFile = d.sign(t)
+			r, err := verify.Image(context.Background(), d.inRegistry(t, repository), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused(t, r, test.code)
+			if o.StageFile != nil {
+				return
+			}
+			if r, err = verify.LayoutDir(context.Background(), d.inLayout(t), o); err != nil {
+				t.Fatal(err)
+			}
+			refused(t, r, test.code)
+		})
+	}
+}
+
+// A registry's word counts for nothing: content that is not what its digest says is an error, whatever refers to it.
+func TestImageThatLies(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	for name, test := range map[string]struct {
+		code string
+		lie  func(d *imageDraft, dir string)
+	}{
+		"index":    {"registry-digest-mismatch", func(d *imageDraft, dir string) { spoil(t, dir, d.root.Digest) }},
+		"manifest": {"registry-digest-mismatch", func(d *imageDraft, dir string) { spoil(t, dir, d.platforms[1].Digest) }},
+		"layer":    {"registry-digest-mismatch", func(d *imageDraft, dir string) { spoil(t, dir, layerOf(t, d)) }},
+		"no layer": {"image-missing", func(d *imageDraft, dir string) { remove(t, dir, "blobs/sha256/"+layerOf(t, d).Encoded()) }},
+		"no index": {"layout-invalid", func(_ *imageDraft, dir string) { remove(t, dir, "index.json") }},
+		"not JSON": {"layout-invalid", func(_ *imageDraft, dir string) { vt.Write(t, dir, "index.json", []byte("no")) }},
+		"no images": {"image-missing", func(_ *imageDraft, dir string) {
+			vt.Write(t, dir, "index.json", []byte(`{"schemaVersion":2,"manifests":[]}`))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newImage(t, w, 1)
+			d.sign(t)
+			dir := d.inLayout(t)
+			test.lie(d, dir)
+			r, err := verify.LayoutDir(context.Background(), dir, options(w))
+			if err == nil {
+				err = r.Err()
+			}
+			if gate.Code(err) != test.code {
+				t.Errorf("want %s, got %v", test.code, err)
+			}
+		})
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// spoil changes one byte of a blob.
+func spoil(t *testing.T, dir string, d godigest.Digest) {
+	t.Helper()
+	name := "blobs/sha256/" + d.Encoded()
+	data := vt.Read(t, dir, name)
+	data[len(data)/2] ^= 1
+	vt.Write(t, dir, name, data)
+}
+
+func layerOf(t *testing.T, d *imageDraft) godigest.Digest {
+	t.Helper()
+	var m ocispec.Manifest
+	if err := json.Unmarshal(fetched(t, d.memory, d.platforms[0]), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Layers[0].Digest
+}
+
+// A trust file that has expired accepts no image.
+func TestImageWithExpiredTrust(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t, func(f *trust.Trust) { f.Expires = "2026-11-20" })
+	d := newImage(t, w, 1)
+	d.sign(t)
+	r, err := verify.LayoutDir(context.Background(), d.inLayout(t), options(w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, r, "trust-expired")
+}
+
+// Somebody can attach any number of things to an image. What is read of them is bounded.
+func TestImageWithFloodOfReferrers(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	d := newImage(t, w, 1)
+	d.sign(t)
+	for i := range 1100 {
+		d.attach(d.root, attest.ProvenanceType, []byte(strings.Repeat(" ", i)))
+	}
+	_, err := verify.LayoutDir(context.Background(), d.inLayout(t), options(w))
+	if gate.Code(err) != "referrers-too-many" {
+		t.Error(err)
+	}
+}
+
+// A stage's images are in it: all of them, whole, and no others.
+func TestStageWithImages(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	for name, test := range map[string]struct {
+		code   string
+		change func(t *testing.T, d *imageDraft, dir string)
+	}{
+		"good":           {"", func(*testing.T, *imageDraft, string) {}},
+		"a changed blob": {"image-digest-mismatch", func(t *testing.T, d *imageDraft, dir string) { spoil(t, dir, layerOf(t, d)) }},
+		"a blob less":    {"image-missing", func(t *testing.T, d *imageDraft, dir string) { remove(t, dir, "blobs/sha256/"+d.root.Digest.Encoded()) }},
+		"a layer less":   {"image-missing", func(t *testing.T, d *imageDraft, dir string) { remove(t, dir, "blobs/sha256/"+layerOf(t, d).Encoded()) }},
+		"a blob more": {"image-unlisted", func(t *testing.T, _ *imageDraft, dir string) {
+			vt.Write(t, dir, "blobs/sha256/"+digest.Bytes([]byte("x")), []byte("x"))
+		}},
+		"a file more":     {"image-unlisted", func(t *testing.T, _ *imageDraft, dir string) { vt.Write(t, dir, "evil", []byte("x")) }},
+		"no list of them": {"layout-invalid", func(t *testing.T, _ *imageDraft, dir string) { remove(t, dir, "index.json") }},
+		"an image more": {"image-unlisted", func(t *testing.T, d *imageDraft, dir string) {
+			d.writeLayout(t, dir, d.root, d.memory.Image(t, rt.Spec{Seed: 9}))
+		}},
+		"attached to another": {"image-unlisted", func(t *testing.T, d *imageDraft, dir string) {
+			other := d.memory.Image(t, rt.Spec{Seed: 9})
+			d.writeLayout(t, dir, d.root, d.memory.Referrer(other, sign.MediaType, []byte("{}")))
+		}},
+		"another image": {"image-missing", func(t *testing.T, d *imageDraft, dir string) {
+			d.writeLayout(t, dir, d.memory.Image(t, rt.Spec{Seed: 9}))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newImage(t, w, 1)
+			d.statement = nil
+			var img stage.Image
+			d.stage = func(s *stage.Stage) { img = s.Images[0] }
+			d.sign(t)
+			folder := w.StageFolder(t, func(draft *vt.Draft) { draft.Stage.Images = []stage.Image{img} })
+			images := filepath.Join(folder, stage.ImagesFolder)
+			d.writeLayout(t, images, d.root)
+			test.change(t, d, images)
+			r := dir(t, folder, options(w))
+			if test.code == "" {
+				accepted(t, r)
+				return
+			}
+			refused(t, r, test.code)
+		})
+	}
+}
+
+// A release's statement names its images; it has to name those of stage.json, and no others.
+func TestReleaseWithOtherImages(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	image := stage.Image{Name: "age", Index: "sha256:" + strings.Repeat("a", 64), Size: 100, Repositories: []string{"mirror.example/age", imageRepository}, Tags: []string{vt.Version},
+		Platforms: map[string]string{"linux/amd64": "sha256:" + strings.Repeat("b", 64)}}
+	said := func(repository, sum string) attest.Subject {
+		return attest.Subject{Name: verify.ImageName(repository), Digest: map[string]string{"sha256": strings.Repeat(sum, 64)}}
+	}
+	both := []attest.Subject{said(imageRepository, "a"), said("mirror.example/age", "a")}
+	for name, test := range map[string]struct {
+		images []stage.Image
+		said   []attest.Subject
+		good   bool
+	}{
+		"as staged":          {[]stage.Image{image}, both, true},
+		"one mirror less":    {[]stage.Image{image}, both[:1], false},
+		"another digest":     {[]stage.Image{image}, []attest.Subject{both[0], said("mirror.example/age", "c")}, false},
+		"another repository": {[]stage.Image{image}, []attest.Subject{both[0], said("evil.example/age", "a")}, false},
+		"one more":           {[]stage.Image{image}, append([]attest.Subject{said("evil.example/age", "a")}, both...), false},
+		"none":               {[]stage.Image{image}, nil, false},
+		"none staged":        {nil, both, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := dir(t, w.Release(t, func(d *vt.Draft) {
+				d.Stage.Images = test.images
+				d.Statement = func(s []attest.Subject) []attest.Subject { return append(s, test.said...) }
+			}), options(w))
+			if test.good {
+				accepted(t, r)
+				return
+			}
+			refused(t, r, "image-mismatch")
+		})
+	}
+}
