@@ -15,6 +15,7 @@ import (
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/engine"
 	"github.com/sello-release/sello/internal/flow"
+	"github.com/sello-release/sello/internal/image"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/material/gomod"
 	"github.com/sello-release/sello/internal/stage"
@@ -36,6 +37,8 @@ type assembly struct {
 	work    string
 	fetch   *gomod.Fetcher
 	origin  *origin
+
+	made, cached func() (*image.Blobs, error) // folders of blobs, opened at the first use
 
 	mu      sync.Mutex
 	fetched map[string]fetched            // by build
@@ -81,6 +84,8 @@ type Compiled struct {
 func newAssembly(p *Project, plan *build.Plan, o *origin, fetch *gomod.Fetcher, work string) (*assembly, error) {
 	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, bases: map[string]ocispec.Descriptor{},
 		roots: map[string]engine.Root{}, claimed: map[string]string{}, compiled: map[string]*flow.Task[Compiled]{}}
+	a.made = sync.OnceValues(func() (*image.Blobs, error) { return openBlobs(a.path(stage.ImagesFolder)) })
+	a.cached = sync.OnceValues(func() (*image.Blobs, error) { return openBlobs(filepath.Join(p.CacheDir, "images")) })
 	for _, dir := range []string{"out", "files", "logs"} {
 		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
 			return nil, fmt.Errorf("make work folder: %w", err)

@@ -95,8 +95,12 @@ func (a *assembly) writeSBOM(name string, doc []byte) (stage.Artifact, error) {
 
 // readPrograms reads the build information of a platform's binaries, by artifact name.
 func (a *assembly) readPrograms(platform string) (map[string]sbom.Binary, error) {
+	return a.readBinaries(a.binaries(platform))
+}
+
+func (a *assembly) readBinaries(binaries []stage.Artifact) (map[string]sbom.Binary, error) {
 	out := map[string]sbom.Binary{}
-	for _, s := range a.binaries(platform) {
+	for _, s := range binaries {
 		f, err := os.Open(a.filePath(s.Name))
 		if err != nil {
 			return nil, fmt.Errorf("open binary: %w", err)

@@ -88,13 +88,15 @@ func (a *assembly) imageInput(ctx context.Context, s *imageSteps, i int) (sbom.I
 	if in.Files, err = a.members(imageMembers(s.plan, platform)); err != nil {
 		return in, err
 	}
-	programs, err := a.readPrograms(platform.String())
+	binaries := a.imageBinaries(s.plan, platform)
+	programs, err := a.readBinaries(binaries)
 	if err != nil {
 		return in, err
 	}
 	for _, f := range in.Files {
-		for name, b := range programs {
-			if strings.HasSuffix(name, "/"+baseName(f.Name)) && a.sha256Of(platform.String(), name) == f.SHA256 {
+		for _, program := range binaries {
+			b, ok := programs[program.Name]
+			if ok && strings.HasSuffix(program.Name, "/"+baseName(f.Name)) && program.SHA256 == f.SHA256 {
 				b.Name = f.Name
 				in.Binaries = append(in.Binaries, b)
 			}
@@ -173,10 +175,8 @@ func (a *assembly) imageProvenance(ctx context.Context, s *imageSteps, invocatio
 	for i, platform := range s.plan.On {
 		built := s.platforms[i].Value()
 		took(&p.RunDetails.Metadata, built.Started, built.Finished)
-		for _, b := range a.binaries(platform.String()) {
-			if b.Build == s.plan.Build {
-				materials = append(materials, material.Material{Name: b.Name, Digest: map[string]string{"sha256": b.SHA256}})
-			}
+		for _, b := range a.imageBinaries(s.plan, platform) {
+			materials = append(materials, material.Material{Name: b.Name, Digest: map[string]string{"sha256": b.SHA256}})
 		}
 		base, err := a.base(ctx, s.plan, platform)
 		if err != nil {

@@ -106,6 +106,24 @@ func eachImage(ctx context.Context, all []imageCopy, do func(context.Context, im
 	return errors.Join(errs...)
 }
 
+// eachRepository is eachImage with the repository opened. All share one client: its connections, and what it knows of blobs.
+func (p *Project) eachRepository(ctx context.Context, all []imageCopy, do func(context.Context, imageCopy, *registry.Repository) error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	client, err := registry.New(p.Registry)
+	if err != nil {
+		return err
+	}
+	return eachImage(ctx, all, func(ctx context.Context, c imageCopy) error {
+		repo, err := client.Open(c.to)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c, repo)
+	})
+}
+
 // pushImages copies images by digest, with all that refers to them, and sets no tag.
 func (p *Project) pushImages(ctx context.Context, s *staged, all []imageCopy) (registry.CopyStats, error) {
 	var total registry.CopyStats
@@ -116,16 +134,8 @@ func (p *Project) pushImages(ctx context.Context, s *staged, all []imageCopy) (r
 	if err != nil {
 		return total, err
 	}
-	client, err := registry.New(p.Registry)
-	if err != nil {
-		return total, err
-	}
 	var mu sync.Mutex
-	err = eachImage(ctx, all, func(ctx context.Context, c imageCopy) error {
-		repo, err := client.Open(c.to)
-		if err != nil {
-			return err
-		}
+	err = p.eachRepository(ctx, all, func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
 		stats, err := registry.Copy(ctx, from, repo, c.root(), registry.CopyOptions{})
 		mu.Lock()
 		total = total.Add(stats)
@@ -156,15 +166,7 @@ func (p *Project) pushStaged(ctx context.Context, c *Candidate, s *staged) error
 
 // checkTags refuses, before anything is copied, a tag of the release that names another image already.
 func (p *Project) checkTags(ctx context.Context, all []imageCopy) error {
-	client, err := registry.New(p.Registry)
-	if err != nil {
-		return err
-	}
-	return eachImage(ctx, all, func(ctx context.Context, c imageCopy) error {
-		repo, err := client.Open(c.to)
-		if err != nil {
-			return err
-		}
+	return p.eachRepository(ctx, all, func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
 		for _, tag := range c.image.Tags {
 			if err := registry.CheckTag(ctx, repo, c.root(), tag); err != nil {
 				return err
@@ -192,10 +194,6 @@ func (p *Project) attachStatement(ctx context.Context, s *staged, to store.Relea
 	if err != nil {
 		return err
 	}
-	client, err := registry.New(p.Registry)
-	if err != nil {
-		return err
-	}
 	dir, err := p.State("attach")
 	if err != nil {
 		return err
@@ -204,11 +202,7 @@ func (p *Project) attachStatement(ctx context.Context, s *staged, to store.Relea
 	if err != nil {
 		return err
 	}
-	return eachImage(ctx, copies(s.list), func(ctx context.Context, c imageCopy) error {
-		repo, err := client.Open(c.to)
-		if err != nil {
-			return err
-		}
+	return p.eachRepository(ctx, copies(s.list), func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
 		desc, err := attachment(ctx, blobs, statement, attest.ReleaseType, s.list.Source.Time.Format(time.RFC3339), c.root())
 		if err != nil {
 			return err
@@ -231,15 +225,7 @@ func (p *Project) tagImages(ctx context.Context, s *staged) error {
 	if err := p.checkTags(ctx, all); err != nil { // none is set unless all can be
 		return err
 	}
-	client, err := registry.New(p.Registry)
-	if err != nil {
-		return err
-	}
-	return eachImage(ctx, all, func(ctx context.Context, c imageCopy) error {
-		repo, err := client.Open(c.to)
-		if err != nil {
-			return err
-		}
+	return p.eachRepository(ctx, all, func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
 		for _, tag := range c.image.Tags {
 			if _, err := registry.TagNew(ctx, repo, c.root(), tag); err != nil {
 				return err
@@ -251,17 +237,9 @@ func (p *Project) tagImages(ctx context.Context, s *staged) error {
 
 // moveImageTags moves the moving tags of images, never backwards, and names those that were set.
 func (p *Project) moveImageTags(ctx context.Context, s *staged) ([]string, error) {
-	client, err := registry.New(p.Registry)
-	if err != nil {
-		return nil, err
-	}
 	var mu sync.Mutex
 	var moved []string
-	err = eachImage(ctx, copies(s.list), func(ctx context.Context, c imageCopy) error {
-		repo, err := client.Open(c.to)
-		if err != nil {
-			return err
-		}
+	err := p.eachRepository(ctx, copies(s.list), func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
 		for _, tag := range c.image.Markers {
 			set, err := registry.MoveTag(ctx, repo, c.root(), tag, s.list.Version)
 			if err != nil {

@@ -89,12 +89,10 @@ func (a *assembly) addImagePlatform(g *flow.Graph, img build.Image, platform def
 }
 
 // blobs is the folder of the blobs that this release makes.
-func (a *assembly) blobs() (*image.Blobs, error) { return openBlobs(a.path(stage.ImagesFolder)) }
+func (a *assembly) blobs() (*image.Blobs, error) { return a.made() }
 
 // baseBlobs is the folder of what was fetched of base images; releases share it, since each blob is proven by its digest.
-func (a *assembly) baseBlobs() (*image.Blobs, error) {
-	return openBlobs(path.Join(a.project.CacheDir, "images"))
-}
+func (a *assembly) baseBlobs() (*image.Blobs, error) { return a.cached() }
 
 func openBlobs(dir string) (*image.Blobs, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -266,13 +264,21 @@ func hashed(entries []pack.Entry, members *memberLog) []pack.Entry {
 	return out
 }
 
+// imageBinaries gives the binaries that go into an image: those of its own build, and none that it does not wait for.
+func (a *assembly) imageBinaries(img build.Image, platform definition.Platform) (out []stage.Artifact) {
+	for _, c := range a.plan.CompilesOf(img.Build) {
+		if c.Platform == platform {
+			out = append(out, a.compiled[c.Name()].Value().Binaries...)
+		}
+	}
+	return byName(out)
+}
+
 // imagePrograms gives the programs of an image, and their names.
 func (a *assembly) imagePrograms(img build.Image, platform definition.Platform) (entries []pack.Entry, names []string) {
-	for _, s := range a.binaries(platform.String()) {
-		if s.Build == img.Build {
-			names = append(names, path.Base(s.Name))
-			entries = append(entries, pack.Entry{Name: path.Join(programFolder, path.Base(s.Name)), Executable: true, Size: s.Size, Open: a.open(s.Name)})
-		}
+	for _, s := range a.imageBinaries(img, platform) {
+		names = append(names, path.Base(s.Name))
+		entries = append(entries, pack.Entry{Name: path.Join(programFolder, path.Base(s.Name)), Executable: true, Size: s.Size, Open: a.open(s.Name)})
 	}
 	return entries, names
 }
