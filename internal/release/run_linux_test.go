@@ -375,4 +375,3 @@ func TestRunProvesRoots(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
-
