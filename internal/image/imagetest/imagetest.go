@@ -2,14 +2,18 @@
 package imagetest
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sello-release/sello/internal/definition"
@@ -51,7 +55,7 @@ func Push(t testing.TB, repository, platform string, entries []pack.Entry) strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	layer, err := image.Layer(ctx, blobs, entries, at)
+	layer, err := layerOf(ctx, blobs, entries, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +75,45 @@ func Push(t testing.TB, repository, platform string, entries []pack.Entry) strin
 		t.Fatal(err)
 	}
 	return repository + "@" + index.Digest.String()
+}
+
+// layerOf is image.Layer for all that layers of other tools hold: absolute symlinks, and names that differ in case alone.
+func layerOf(ctx context.Context, blobs *image.Blobs, entries []pack.Entry, at time.Time) (image.LayerDesc, error) {
+	diff := sha256.New()
+	desc, err := blobs.Put(ctx, ocispec.MediaTypeImageLayerGzip, func(w io.Writer) error {
+		z, err := pack.NewGzip(w)
+		if err != nil {
+			return err
+		}
+		tw := tar.NewWriter(io.MultiWriter(z, diff))
+		for _, e := range entries {
+			if err := write(tw, e, at); err != nil {
+				return err
+			}
+		}
+		return errors.Join(tw.Close(), z.Close())
+	})
+	return image.LayerDesc{Descriptor: desc, DiffID: digest.NewDigest(digest.SHA256, diff)}, err
+}
+
+func write(tw *tar.Writer, e pack.Entry, at time.Time) error {
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: e.Name, Size: e.Size, Mode: 0o644, ModTime: at}
+	if e.Executable {
+		h.Mode = 0o755
+	}
+	if e.Link != "" {
+		h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, e.Link, 0
+	}
+	if err := tw.WriteHeader(h); err != nil || e.Link != "" {
+		return err
+	}
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(tw, r)
+	return err
 }
 
 // source is a folder of blobs that nothing refers to.
