@@ -193,6 +193,7 @@ func badProvenance(w *vt.World) map[string]struct {
 		"unknown builder":           {"builder-unknown", provenance(func(p *attest.Provenance) { p.RunDetails.Builder.ID = "https://evil.example" })},
 		"another's builder id":      {"signer-builder-mismatch", provenance(func(p *attest.Provenance) { p.RunDetails.Builder.ID = vt.OtherID })},
 		"another build type":        {"buildtype-unexpected", provenance(func(p *attest.Provenance) { p.BuildDefinition.BuildType = "https://evil.example" })},
+		"an image's build type":     {"buildtype-unexpected", provenance(func(p *attest.Provenance) { p.BuildDefinition.BuildType = attest.ImageBuildType })},
 		"a fork": {"source-mismatch", provenance(func(p *attest.Provenance) {
 			p.BuildDefinition.ExternalParameters.Source.URI = "git+https://evil.example/age"
 		})},
@@ -249,6 +250,8 @@ func TestProvenanceAgainstTheStage(t *testing.T) {
 	}
 	several := w.Release(t, provenance(func(p *attest.Provenance) { p.BuildDefinition.ExternalParameters.EntryPoint = "sello.yaml" }))
 	accepted(t, dir(t, several, options(w)))
+	command := w.Release(t, provenance(func(p *attest.Provenance) { p.BuildDefinition.BuildType = attest.RunBuildType }))
+	accepted(t, dir(t, command, options(w)))
 }
 
 // The order of checks is SLSA's; what comes after a failure is not decided.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/engine"
 	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material"
@@ -154,19 +155,5 @@ func (a *assembly) goMod(dir string) ([]byte, error) {
 	return data, err
 }
 
-// removeTree removes a folder whose own folders may be read-only, as module caches are.
-func removeTree(dir string) error {
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			return os.Chmod(path, 0o755)
-		}
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.RemoveAll(dir)
-}
+// removeTree removes a folder whose own folders may be read-only, as module caches are, or as deep as a hostile step could make them.
+func removeTree(dir string) error { return engine.RemoveAll(dir) }

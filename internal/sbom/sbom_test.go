@@ -281,6 +281,8 @@ func TestRefusesInputThatCannotBeDescribed(t *testing.T) {
 		"file without SHA-256": func(_ *sbom.Meta, in *sbom.Input) { in.Files[0].SHA256 = strings.Repeat("z", 64) },
 		"program not a file":   func(_ *sbom.Meta, in *sbom.Input) { in.Binaries[0].Name = "elsewhere" },
 		"program twice":        func(_ *sbom.Meta, in *sbom.Input) { in.Binaries[1].Name = in.Binaries[0].Name },
+		"file with programs":   func(_ *sbom.Meta, in *sbom.Input) { in.Kind, in.Files = stage.KindFile, nil },
+		"file with files":      func(_ *sbom.Meta, in *sbom.Input) { in.Kind, in.Binaries = stage.KindFile, nil },
 		"binary with files":    func(_ *sbom.Meta, in *sbom.Input) { in.Kind = stage.KindBinary },
 	} {
 		m, in := meta, release(t)[0]

@@ -15,7 +15,7 @@ import (
 var unwanted = []string{"python3", "debconf", "perl", "ca-certificates", "openssl", "dpkg", "tar", "install-info"}
 
 // unwantedFiles are those that take room and are not run or linked.
-var unwantedFiles = regexp.MustCompile(`^/(usr/share/(doc|man|info|locale|lintian|bug|gdb|gcc)|usr/lib/node_modules|var|etc/(init|cron|default))(/|$)|/lib(asan|tsan|ubsan|lsan|hwasan)[._]`)
+var unwantedFiles = regexp.MustCompile(`^/(usr/share/(doc|man|info|locale|lintian|bug|gdb|gcc)|usr/lib/node_modules|var|usr/include/node|etc/(init|cron|default))(/|$)|/lib(asan|tsan|ubsan|lsan|hwasan)[._]|/gconv/|/lto1$|-lto-dump-|-ld\.gold$`)
 
 // Debian gives the files of installed packages and of what they depend on. The test is skipped where dpkg or a package is missing.
 func Debian(t testing.TB, packages ...string) []pack.Entry {
