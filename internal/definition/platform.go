@@ -51,7 +51,7 @@ func ParsePlatform(s string) (Platform, error) {
 	base := p.OS + "/" + p.Arch
 	if slices.Contains(cgoPorts, base) {
 		return Platform{}, &gate.Refusal{Code: "definition-platform-cgo", Class: gate.Usage, Actual: s,
-			What: "Go programs for this platform need cgo, and cgo builds are not available yet", Fix: "leave the platform out"}
+			What: "Go programs for this platform need cgo, and there is no builder for it", Fix: "leave the platform out"}
 	}
 	if !slices.Contains(ports, base) {
 		r := refusePlatform(s, "Go knows no such platform", "one that `go tool dist list` prints")

@@ -125,7 +125,7 @@ type Image struct {
 	// Base is the image that this one stands on: registry/path@sha256:… of an index or a manifest (sello pin writes the digest), or scratch for programs that need nothing. Default: scratch.
 	Base string `yaml:"base,omitempty" example:"registry.example/static@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
 	// Platforms of the image. Default: the build's platforms for linux.
-	Platforms []string `yaml:"platforms,omitempty" jsonschema:"minItems=1,uniqueItems=true"`
+	Platforms []string `yaml:"platforms,omitempty" jsonschema:"minItems=1,uniqueItems=true" example:"[linux/amd64, linux/arm64]"`
 	// Files of the source that go in. Default: none.
 	Files []ImageFile `yaml:"files,omitempty"`
 	// Entrypoint is the command that the image runs. Default: the build's program, or the one called like the last part of the image's name when there are several.
@@ -135,11 +135,11 @@ type Image struct {
 	// User that it runs as: a number, or two with a colon for user and group. Default: 65532:65532, which is nobody in particular.
 	User string `yaml:"user,omitempty" jsonschema:"pattern=^[0-9]{1\\,10}(:[0-9]{1\\,10})?$" example:"65532:65532"`
 	// WorkingDir is the folder that it starts in. Default: the base's, else /.
-	WorkingDir string `yaml:"working-dir,omitempty" jsonschema:"pattern=^/"`
+	WorkingDir string `yaml:"working-dir,omitempty" jsonschema:"pattern=^/" example:"/srv"`
 	// Env are environment variables. Templates allowed in values. Default: the base's; PATH is set in any case.
-	Env map[string]string `yaml:"env,omitempty"`
+	Env map[string]string `yaml:"env,omitempty" example:"{MODE: production}"`
 	// Labels of the image's configuration. Templates allowed in values.
-	Labels map[string]string `yaml:"labels,omitempty"`
+	Labels map[string]string `yaml:"labels,omitempty" example:"{maintainer: team}"`
 	// Annotations of the index and of each manifest, besides those that say source, revision, version, time and base. Templates allowed in values.
 	Annotations map[string]string `yaml:"annotations,omitempty" example:"{org.opencontainers.image.licenses: Apache-2.0}"`
 	// Tags that name the release and never move. Templates allowed. Default: ["{{ .Version }}"].

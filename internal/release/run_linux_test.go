@@ -124,6 +124,12 @@ func TestRunReleases(t *testing.T) {
 		`command: [do, "program:out/tool=$SELLO_VERSION $SELLO_COMMIT $SOURCE_DATE_EPOCH $TARGETOS/$TARGETARCH$TARGETVARIANT $X $HOME $PATH", "write:out/doc/tool.1=man",`,
 		`  "write:out/junk=x", "link:out/passwd=/etc/passwd", "hardlink:out/twin=out/tool", "read:a.txt", "absent:../other", "absent:../README", "{{ .Version }}"]`,
 		"platforms: [linux/amd64, linux/arm/v7]", "inputs: [src/*.txt]", "dir: src", "env: {X: '{{ .OS }}'}", `outputs: [out/tool, out/doc]`)
+	view, err := p.Plan(t.Context(), "v1.0.0")
+	if err != nil || !slices.ContainsFunc(view.Steps, func(s PlanStep) bool {
+		return s.Name == "build/tool/linux/arm/v7" && strings.HasPrefix(s.Detail, "do program:out/tool=")
+	}) || !slices.ContainsFunc(view.Materials, func(m string) bool { return strings.HasPrefix(m, "root file system 127.0.0.1:") }) {
+		t.Errorf("plan %+v, %v", view, err)
+	}
 	staged, err := p.Stage(t.Context(), "v1.0.0")
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,8 @@ func pages() []page {
 			{"builds: go", reflect.TypeFor[definition.Go](), "builds:\n  - go:\n", 3},
 			{"builds: run", reflect.TypeFor[definition.Run](), "builds:\n  - run:\n", 3},
 			{"archives", reflect.TypeFor[definition.Archive](), "archives:\n  -\n", 2},
+			{"images", reflect.TypeFor[definition.Image](), "images:\n  -\n", 2},
+			{"images: files", reflect.TypeFor[definition.ImageFile](), "images:\n  - files:\n      -\n", 4},
 			{"policy", reflect.TypeFor[definition.Policy](), "policy:\n", 1},
 			{"policy: sign-offs", reflect.TypeFor[definition.SignOffs](), "policy:\n  sign-offs:\n", 2},
 			{"tag", reflect.TypeFor[definition.Tag](), "tag:\n", 1},
