@@ -209,7 +209,8 @@ func TestImagesToARegistryThatFailsNowAndThen(t *testing.T) {
 			t.Errorf("%s was sent %d times", blob, times)
 		}
 	}
-	if len(sent) == 0 || int(stats.Sent) != len(sent) {
+	// A blob that two repositories of a registry share may come to be sent for one while the other has it by then.
+	if len(sent) == 0 || int(stats.Sent) < len(sent) {
 		t.Errorf("sent %d, finished %d", stats.Sent, len(sent))
 	}
 	hold(t, behind, m, all)
