@@ -13,6 +13,7 @@ import (
 
 	godigest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/semver"
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
@@ -31,7 +32,8 @@ const (
 // Image verifies an image in a registry: registry/repository with a tag, a digest or both. Its index and the
 // manifest of each platform need provenance by a trusted builder, attached as a Sigstore bundle (OCI distribution
 // specification 1.1, Referrers). With a release statement attached, the image has to be of that release: the
-// report's scope is then "image-in-release". Layers are not downloaded: whoever pulls by digest has them checked.
+// report's scope is then "image-in-release". A tag that is a whole version has to name an image of that version. Sign-offs are not
+// attached to images: they are judged with the release's folder. Layers are not downloaded: whoever pulls by digest has them checked.
 func Image(ctx context.Context, reference string, o Options) (*Report, error) {
 	v, err := newVerifier(o)
 	if err != nil {
@@ -48,6 +50,9 @@ func Image(ctx context.Context, reference string, o Options) (*Report, error) {
 	root, err := repo.Resolve(ctx, ref.Target())
 	if err != nil {
 		return nil, err
+	}
+	if v.Version == "" && ref.Tag != "" && semver.IsValid(ref.Tag) && semver.Canonical(ref.Tag) == ref.Tag {
+		v.Version = ref.Tag // a tag that is a version has to name that version
 	}
 	if ref.Tag != "" && ref.Digest != "" { // both were given: they have to agree
 		tagged, err := repo.Resolve(ctx, ref.Tag)
@@ -82,6 +87,10 @@ func (v *verifier) oneImage(ctx context.Context, from registry.Source, root ocis
 	if err := j.judge(ctx, root); err != nil {
 		return nil, fmt.Errorf("verify %s: %w", name, err)
 	}
+	if v.StageFile == nil {
+		f.skip("sign-off-missing", name, "sign-offs are not attached to an image; to check them, verify the release's folder")
+	}
+	f.skip("image-digest-mismatch", name, "layers are not read; whoever pulls the image by its digest has them checked")
 	return f.into(r), nil
 }
 
@@ -250,6 +259,9 @@ func (j *imageJudge) target(ctx context.Context, f *findings, target ocispec.Des
 		return verified{}, false, err
 	}
 	s := subject{name: j.name, sha256: target.Digest.Encoded(), stage: j.list, where: j.name, released: released, image: true}
+	if j.image != nil {
+		s.entry = j.image.ShortName()
+	}
 	if platform != "" {
 		s.name, s.where = j.name+" ("+platform+")", j.name+" "+platform
 	}

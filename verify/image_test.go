@@ -573,3 +573,30 @@ func TestReleaseWithOtherImages(t *testing.T) {
 		})
 	}
 }
+
+// A tag that is a version has to name an image of that version: an older release under a newer one's tag is refused.
+func TestTagOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	host := rt.InProcess(t)
+	w := vt.NewWorld(t)
+	d := newImage(t, w, 1)
+	d.sign(t)
+	name := host + "/tags/age"
+	d.inRegistry(t, name)
+	repo, err := registry.Open(name, registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tag, want := range map[string]string{"v1.4.2": "", "v1.4.3": "release-version-mismatch", "latest": "", "v1.4": ""} {
+		if err := repo.Tag(t.Context(), d.root, tag); err != nil {
+			t.Fatal(err)
+		}
+		r, err := verify.Image(t.Context(), name+":"+tag, options(w))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := gate.Code(r.Err()); got != want {
+			t.Errorf("%s: %q, want %q: %v", tag, got, want, r.Err())
+		}
+	}
+}

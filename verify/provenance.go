@@ -21,6 +21,7 @@ type subject struct {
 	stage    *stage.Stage // nil when none is known
 	released bool         // a verified release statement speaks of it
 	image    bool         // it is an image
+	entry    string       // the image's own name in the definition, when a stage says it
 }
 
 // verified is what the provenance of an artifact came to.
@@ -66,6 +67,10 @@ func (v *verifier) provenance(f *findings, s subject) (out verified, ok bool) {
 func (s subject) found() error {
 	if s.bundle != nil {
 		return nil
+	}
+	if s.image {
+		return &gate.Refusal{Code: "attestation-missing", What: "no provenance is attached to this image", Where: s.where, Expected: "a Sigstore bundle as a referrer",
+			Fix: "do not use the image; if it was copied here, copy it with its referrers"}
 	}
 	return &gate.Refusal{Code: "attestation-missing", What: "there is no provenance for this file", Where: s.where, Expected: s.name + stage.BundleSuffix,
 		Fix: "download the bundle from where the file came from, and put it beside the file"}
@@ -204,9 +209,12 @@ func sourceDigest(s *stage.Stage) (algorithm, value string) {
 // entryPoint holds for the definition, and for the artifact's own build in it.
 func entryPoint(c *Check, p attest.Provenance, s subject) error {
 	c.Actual = p.BuildDefinition.ExternalParameters.EntryPoint
-	key := "#builds."
-	if s.image {
-		key = "#images."
+	key, own := "#builds.", ""
+	switch {
+	case s.image:
+		key, own = "#images.", s.entry
+	case s.artifact != nil:
+		own = s.artifact.Build
 	}
 	path, build, named := strings.Cut(c.Actual, key)
 	want := "sello.yaml"
@@ -215,9 +223,9 @@ func entryPoint(c *Check, p attest.Provenance, s subject) error {
 	}
 	c.Expected = want
 	good := path == want && (!named || build != "")
-	if good && named && s.artifact != nil && s.artifact.Build != "" {
-		c.Expected = want + "#builds." + s.artifact.Build
-		good = build == s.artifact.Build
+	if good && own != "" && (named || s.image) {
+		c.Expected = want + key + own
+		good = build == own
 	}
 	if good {
 		return nil

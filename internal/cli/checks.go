@@ -43,6 +43,7 @@ var held = map[string]string{
 	"image-digest-mismatch":     "blobs are what their digests say",
 	"image-mismatch":            "images are the staged ones",
 	"image-unlisted":            "image belongs to the release",
+	"image-missing":             "image is there",
 }
 
 // checkName is how a check is shown to people: what holds, or the code of what does not.

@@ -193,6 +193,8 @@ none is set unless every image is in its place.`,
 				return a.promoteManifest(cmd, m, trustFile)
 			case m.File != "":
 				return usage("a release file and --manifest were both given", "give one of them")
+			case m.DryRun || m.Images != "" || trustFile != "":
+				return usage("--dry-run, --images and --trust are for a promotion manifest", "sello promote --manifest FILE, or leave the flag out")
 			case len(args) == 0:
 				return usage("there is nothing to promote", "sello promote RELEASE-FILE, or sello promote --manifest FILE")
 			}
@@ -255,9 +257,10 @@ func (a *app) manifestCommand() *cobra.Command {
 		Use:   "manifest RELEASE-FILE",
 		Short: "Print the promotion manifest of a staged release's images",
 		Long: `Manifest prints which images of a staged release should be where, as the promotion
-manifest that kpromo reads: a project that promotes with it can review and merge
-that, and promote with either tool.`,
-		Example: "  sello manifest releases/v1.4.2.yaml > images.yaml",
+manifest that kpromo reads, in its plain form: a project that promotes with it can
+review and merge that, and promote with either tool. Every image needs staging: in
+sello.yaml, the repository that it comes from.`,
+		Example: "  sello manifest releases/v1.4.2.yaml > promotion.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.open(cmd.Context())

@@ -95,6 +95,7 @@ var imageRefusals = map[string]struct{ edit, code, says string }{
 	"tag that never moves":  {"tags: [latest]", "definition-image-tag", "markers: true"},
 	"malformed tag":         {"tags: ['a/{{ .Version }}']", "definition-image-tag", ""},
 	"tag twice":             {"tags: ['{{ .Version }}', '{{.Version}}']", "definition-duplicate", ""},
+	"one repository":        {"build: age\n  - {name: other, repositories: [registry.example/team/age]}", "definition-duplicate", "a repository of its own"},
 	"same short name":       {"build: age\n  - {name: other.example/age}", "definition-duplicate", ""},
 }
 

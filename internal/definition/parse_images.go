@@ -13,7 +13,7 @@ func (c checker) images(d *Definition) {
 	if c.doc.Has("images") && !c.doc.Has("images[0]") {
 		c.refuse("images", "definition-image", "the list of images is empty", "at least one", "[]", "remove the key to make none")
 	}
-	names := map[string]string{}
+	names, places := map[string]string{}, map[string]string{}
 	for n, i := range d.Images {
 		at := fmt.Sprintf("images[%d]", n)
 		c.imageName(at, i)
@@ -23,6 +23,13 @@ func (c checker) images(d *Definition) {
 		}
 		names[i.ShortName()] = at + ".name"
 		c.repositories(at, i)
+		for _, r := range i.Repositories {
+			if first, dup := places[r]; dup && first != at {
+				c.refuse(either(c, at+".repositories", at+".name", at), "definition-duplicate", "two images are published in one repository", "a repository for each image", r+", which "+first+" has too",
+					"give each image a repository of its own: "+r+"-"+i.ShortName())
+			}
+			places[r] = at
+		}
 		c.imageBase(at+".base", i.Base)
 		c.imageBuild(at, d, i)
 		c.imageFiles(at+".files", i.Files)

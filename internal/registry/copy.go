@@ -44,8 +44,8 @@ func (s CopyStats) Add(o CopyStats) CopyStats {
 // names, their configs and layers, and the referrers of each manifest, of their
 // referrers, and so on. It sets no tag.
 //
-// Below an image's manifest that the target already has, nothing is looked for: a
-// manifest is only ever put there after its blobs. The statistics are of what was done,
+// Blobs of an image whose manifest is there are looked for all the same, since registries
+// let people delete them; those of an attestation that is there are not. The statistics are of what was done,
 // also when an error ended it.
 func Copy(ctx context.Context, from Source, to *Repository, root ocispec.Descriptor, o CopyOptions) (CopyStats, error) {
 	if o.Concurrency <= 0 {
@@ -165,7 +165,7 @@ func (c *copier) place(ctx context.Context, p part) error {
 	there = there && (p.subject == nil || p.listed)
 	if there {
 		c.present.Add(1)
-		if !IsIndex(p.desc.MediaType) {
+		if !IsIndex(p.desc.MediaType) && p.subject != nil {
 			return nil
 		}
 	}

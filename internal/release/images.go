@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -190,7 +191,11 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 		return out, err
 	}
 	programs, names := a.imagePrograms(img, platform)
-	if err := a.checkAboveBase(ctx, base, slices.Concat(files, programs)); err != nil {
+	all := slices.Concat(files, programs)
+	if err := distinctPaths(img, all); err != nil {
+		return out, err
+	}
+	if err := a.checkAboveBase(ctx, base, all); err != nil {
 		return out, err
 	}
 	if err := add(files, "sello: files of the source"); err != nil {
@@ -201,6 +206,9 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 	}
 	entrypoint, err := imageEntrypoint(img, names)
 	if err != nil {
+		return out, err
+	}
+	if err := entrypointThere(img, entrypoint[0], all); err != nil {
 		return out, err
 	}
 	env := maps.Clone(img.Env)
@@ -220,6 +228,44 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 	out.Manifest = made.Manifest
 	out.Finished = a.project.Now().UTC()
 	return out, a.keepMembers(imageMembers(img, platform), &members)
+}
+
+// distinctPaths refuses two files of one path in an image, and a file where another needs a folder: the upper layer would hide the lower.
+func distinctPaths(img build.Image, entries []pack.Entry) error {
+	files := map[string]bool{}
+	collision := func(name string) error {
+		return &gate.Refusal{Code: "image-file-collision", Class: gate.Usage, Where: "sello.yaml: images[" + img.Name + "].files", What: "two files of the image get one path, or one stands where another needs a folder",
+			Expected: "a path for each file", Actual: "/" + name, Fix: "give the file another to:; programs are in /" + programFolder + "/"}
+	}
+	for _, e := range entries {
+		if files[e.Name] {
+			return collision(e.Name)
+		}
+		files[e.Name] = true
+	}
+	for _, e := range entries {
+		for dir := path.Dir(e.Name); dir != "."; dir = path.Dir(dir) {
+			if files[dir] {
+				return collision(dir)
+			}
+		}
+	}
+	return nil
+}
+
+// entrypointThere refuses an entry point that is in no layer of an image that stands on nothing. What a base holds is not looked at.
+func entrypointThere(img build.Image, entrypoint string, entries []pack.Entry) error {
+	if img.Base != definition.Scratch || slices.ContainsFunc(entries, func(e pack.Entry) bool { return "/"+e.Name == entrypoint }) {
+		return nil
+	}
+	var have []string
+	for _, e := range entries {
+		if e.Executable {
+			have = append(have, "/"+e.Name)
+		}
+	}
+	return &gate.Refusal{Code: "image-entrypoint-missing", Class: gate.Usage, Where: "sello.yaml: images[" + img.Name + "].entrypoint", What: "the image does not hold what it is to run",
+		Expected: strings.Join(have, ", "), Actual: entrypoint, Fix: "write the path of a program of the image"}
 }
 
 // checkAboveBase refuses files that would replace what the base has around them, such as a symlink by a folder.
@@ -302,16 +348,21 @@ func imageEntrypoint(img build.Image, programs []string) ([]string, error) {
 func (a *assembly) imageFiles(img build.Image) ([]pack.Entry, error) {
 	var out []pack.Entry
 	for i, f := range img.Files {
+		where := fmt.Sprintf("sello.yaml: images[%s].files[%d]", img.Name, i)
 		entries, err := a.sourceFiles([]string{f.From})
+		var r *gate.Refusal
+		if errors.As(err, &r) && r.Code == "archive-file-missing" {
+			return nil, noSourceFile(where, f.From)
+		}
 		if err != nil {
 			return nil, err
 		}
 		if len(entries) == 0 {
-			return nil, noSourceFile("sello.yaml: images[].files", f.From)
+			return nil, noSourceFile(where, f.From)
 		}
 		into := strings.HasSuffix(f.To, "/")
 		if !into && (len(entries) != 1 || strings.HasPrefix(entries[0].Name, f.From+"/")) {
-			return nil, &gate.Refusal{Code: "image-file-folder", Class: gate.Usage, Where: fmt.Sprintf("sello.yaml: images[].files[%d]", i), What: "several files would get one path",
+			return nil, &gate.Refusal{Code: "image-file-folder", Class: gate.Usage, Where: where, What: "several files would get one path",
 				Expected: "a path with a slash at its end", Actual: f.To, Fix: "write to: " + f.To + "/"}
 		}
 		for _, e := range entries {

@@ -58,10 +58,11 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	}
 	err = p.steps(
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
-		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }},
-		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
 		step{"verify images", func() error { return p.checkImages(ctx, c, s, false) }, len(images) == 0},
+		// stage.json in production says that the version is promoted: it comes after the images.
+		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }},
+		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 	)
 	if err != nil {
 		return nil, err

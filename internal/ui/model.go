@@ -67,7 +67,7 @@ func (m *model) event(e flow.Event, now time.Time) {
 	default:
 		it.kind, it.end, it.took, it.text = e.Kind, now, e.Duration, Escape(e.Text)
 		if e.Err != nil {
-			it.text = Escape(e.Err.Error())
+			it.text = Escape(oneLine(e.Err))
 		}
 	}
 }

@@ -110,7 +110,7 @@ func endLine(e flow.Event, s style) string {
 			line += "  " + took
 		}
 		if e.Err != nil {
-			line += ": " + Escape(e.Err.Error())
+			line += ": " + Escape(oneLine(e.Err))
 		}
 		return line
 	case flow.Cached:
