@@ -14,9 +14,9 @@ var (
 	repository   = regexp.MustCompile(`^` + registryHost + `(?:/` + pathPart + `)+$`)
 	imageWord    = regexp.MustCompile(`^` + pathPart + `$`)
 	imageDigest  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	imageTag     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	imageTag     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 	imageUser    = regexp.MustCompile(`^[0-9]{1,10}(:[0-9]{1,10})?$`)
-	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // IsRepository reports whether s is registry/path: a host with a dot or a port, or localhost, and a path. It has neither tag nor digest.

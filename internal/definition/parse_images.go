@@ -152,7 +152,7 @@ func (c checker) imageValues(at string, env bool, values map[string]string) {
 			c.refuseErr(at+"."+key, err)
 		}
 		switch {
-		case key == "" || strings.ContainsAny(key, "\x00\n") || strings.ContainsRune(values[key], 0), env && !envName.MatchString(key):
+		case key == "" || strings.ContainsAny(key, "\x00\n") || strings.ContainsRune(values[key], 0), env && (len(key) > 128 || !envName.MatchString(key)):
 			c.refuse(at+"."+key, "definition-image", "this cannot be a name here", "letters, digits and '_' for env; text without line breaks otherwise", quote(key), "")
 		case at[strings.LastIndexByte(at, '.'):] == ".annotations" && slices.Contains(ownAnnotations, key):
 			c.refuse(at+"."+key, "definition-image", "Sello writes this annotation itself, from what it built", "another annotation", key, "remove it")
@@ -181,7 +181,7 @@ func (c checker) imageTags(at string, tags []string) {
 			continue
 		}
 		switch {
-		case !imageTag.MatchString(tag):
+		case len(tag) > 128 || !imageTag.MatchString(tag):
 			c.refuse(where, "definition-image-tag", "this is not a tag of an image", "letters, digits, '_', '.' and '-', at most 128", quote(t), "")
 		case tag == t:
 			c.refuse(where, "definition-image-tag", "the tag would be the same for every release, and tags of a release never move", "a tag with {{ .Version }} in it", quote(t),
