@@ -54,7 +54,9 @@ func Copy(ctx context.Context, from Source, to *Repository, root ocispec.Descrip
 	if o.MaxManifests <= 0 {
 		o.MaxManifests = 20_000
 	}
-	c := &copier{from: from, to: to, o: o, slots: make(chan struct{}, o.Concurrency), tasks: map[digest.Digest]*task{}}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	c := &copier{from: from, to: to, o: o, stop: stop, slots: make(chan struct{}, o.Concurrency), tasks: map[digest.Digest]*task{}}
 	if why := badReferrer(root); why != "" {
 		return CopyStats{}, &gate.Refusal{Code: "manifest-invalid", What: "this is no image: " + why, Where: root.Digest.String(),
 			Fix: "name an image's manifest or index"}
@@ -63,6 +65,10 @@ func Copy(ctx context.Context, from Source, to *Repository, root ocispec.Descrip
 		return CopyStats{}, tooLarge(root.Digest.String())
 	}
 	err := c.manifest(ctx, root, nil, nil)
+	if err != nil {
+		stop(err)
+		err = context.Cause(ctx)
+	}
 	return CopyStats{c.manifests.Load(), c.sent.Load(), c.mounted.Load(), c.present.Load(), c.bytes.Load()}, err
 }
 
@@ -70,6 +76,7 @@ type copier struct {
 	from  Source
 	to    *Repository
 	o     CopyOptions
+	stop  context.CancelCauseFunc // the first failure stops all, and is the one that is reported
 	slots chan struct{} // one for each request under way; nobody who holds one waits for another
 
 	mu    sync.Mutex
@@ -112,6 +119,18 @@ func (c *copier) once(ctx context.Context, d digest.Digest, f func() error) erro
 func (c *copier) tooMuch(d digest.Digest) error {
 	return &gate.Refusal{Code: "image-too-many", What: "the image has too many parts", Where: d.String(),
 		Expected: fmt.Sprintf("at most %d manifests", c.o.MaxManifests), Fix: "copy it in smaller pieces"}
+}
+
+// run runs f in the group. A task can be waited for from several groups, so that a failure
+// stops the whole copy and not only its group.
+func (c *copier) run(g *errgroup.Group, f func() error) {
+	g.Go(func() error {
+		err := f()
+		if err != nil {
+			c.stop(err)
+		}
+		return err
+	})
 }
 
 // slot runs f while it holds one of the places.
@@ -194,12 +213,12 @@ func (c *copier) place(ctx context.Context, p part) error {
 
 // below copies what a manifest names.
 func (c *copier) below(ctx context.Context, p part, m *Manifest) error {
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for _, d := range m.Manifests {
-		g.Go(func() error { return c.manifest(ctx, d, p.path, nil) })
+		c.run(&g, func() error { return c.manifest(ctx, d, p.path, nil) })
 	}
 	for _, d := range m.Blobs {
-		g.Go(func() error {
+		c.run(&g, func() error {
 			return c.once(ctx, d.Digest, func() error {
 				return c.slot(ctx, func() error { return c.blob(ctx, d) })
 			})
@@ -295,10 +314,10 @@ func (c *copier) referrers(ctx context.Context, p part) error {
 // attach copies the referrers of a manifest, whether or not they are listed: one that is
 // listed can itself have referrers that are not.
 func (c *copier) attach(ctx context.Context, p part, all, missing []ocispec.Descriptor) error {
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for _, d := range all {
 		ref := &part{subject: &p.desc, listed: !slices.ContainsFunc(missing, func(m ocispec.Descriptor) bool { return m.Digest == d.Digest })}
-		g.Go(func() error { return c.manifest(ctx, bare(d), p.path, ref) })
+		c.run(&g, func() error { return c.manifest(ctx, bare(d), p.path, ref) })
 	}
 	return g.Wait()
 }

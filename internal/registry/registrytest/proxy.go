@@ -3,6 +3,7 @@ package registrytest
 import (
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -21,14 +22,14 @@ type Proxy struct {
 	// After may change an answer of the registry.
 	After func(*http.Response) error
 
-	mu     sync.Mutex
-	counts map[string]int
+	mu             sync.Mutex
+	counts, passed map[string]int
 }
 
 // NewProxy starts a proxy, with plain HTTP, before the registry at host.
 func NewProxy(t testing.TB, host string) *Proxy {
 	t.Helper()
-	p := &Proxy{counts: map[string]int{}}
+	p := &Proxy{counts: map[string]int{}, passed: map[string]int{}}
 	s := httptest.NewServer(p.Handler(host))
 	t.Cleanup(s.Close)
 	p.Host = strings.TrimPrefix(s.URL, "http://")
@@ -52,15 +53,16 @@ func (p *Proxy) Handler(host string) http.Handler {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.count(r)
+		p.count(p.counts, r)
 		if p.Before != nil && p.Before(w, r) {
 			return
 		}
+		p.count(p.passed, r)
 		reverse.ServeHTTP(w, r)
 	})
 }
 
-func (p *Proxy) count(r *http.Request) {
+func (p *Proxy) count(counts map[string]int, r *http.Request) {
 	kind := "other"
 	for _, k := range []string{"/blobs/uploads/", "/blobs/", "/manifests/", "/referrers/", "/tags/"} {
 		if strings.Contains(r.URL.Path, k) {
@@ -70,18 +72,27 @@ func (p *Proxy) count(r *http.Request) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counts[r.Method+" "+kind]++
+	counts[r.Method+" "+kind]++
 }
 
 // Counts gives how often each kind of request came ("PUT blobs/uploads"), and starts anew.
 func (p *Proxy) Counts() (counts map[string]int, all int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	counts, p.counts = p.counts, map[string]int{}
+	counts = p.take(p.counts)
 	for _, n := range counts {
 		all += n
 	}
 	return counts, all
+}
+
+// Passed is Counts of the requests that Before let through to the registry.
+func (p *Proxy) Passed() map[string]int { return p.take(p.passed) }
+
+func (p *Proxy) take(counts map[string]int) map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	taken := maps.Clone(counts)
+	clear(counts)
+	return taken
 }
 
 // Drop breaks the connection without an answer.
