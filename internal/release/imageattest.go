@@ -221,28 +221,47 @@ func (w *imageAttester) sign(ctx context.Context, predicateType string, statemen
 
 // attachment writes a bundle and the manifest that makes it a referrer of target.
 func attachment(ctx context.Context, blobs *image.Blobs, bundle []byte, predicateType, created string, target ocispec.Descriptor) (ocispec.Descriptor, error) {
+	return attach(ctx, blobs, target, sign.MediaType,
+		map[string]string{ocispec.AnnotationCreated: created, "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType},
+		layerContent{mediaType: sign.MediaType, data: bundle})
+}
+
+// layerContent is what becomes a layer of a referrer; title is the name under which tools like oras store it, "" for none.
+type layerContent struct {
+	mediaType, title string
+	data             []byte
+}
+
+// attach writes contents and the manifest that makes them a referrer of target.
+func attach(ctx context.Context, blobs *image.Blobs, target ocispec.Descriptor, artifactType string, annotations map[string]string, contents ...layerContent) (ocispec.Descriptor, error) {
 	put := func(mediaType string, data []byte) (ocispec.Descriptor, error) {
 		return blobs.Put(ctx, mediaType, func(out io.Writer) error {
 			_, err := io.Copy(out, bytes.NewReader(data))
 			return err
 		})
 	}
-	layer, err := put(sign.MediaType, bundle)
-	if err != nil {
-		return layer, err
-	}
 	config, err := put(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
 	if err != nil {
 		return config, err
 	}
+	var layers []ocispec.Descriptor
+	for _, c := range contents {
+		layer, err := put(c.mediaType, c.data)
+		if err != nil {
+			return layer, err
+		}
+		if c.title != "" {
+			layer.Annotations = map[string]string{ocispec.AnnotationTitle: c.title}
+		}
+		layers = append(layers, layer)
+	}
 	subject := ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
-	annotations := map[string]string{ocispec.AnnotationCreated: created, "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType}
-	data, err := json.Marshal(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: sign.MediaType,
-		Config: config, Layers: []ocispec.Descriptor{layer}, Subject: &subject, Annotations: annotations})
+	data, err := json.Marshal(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: artifactType,
+		Config: config, Layers: layers, Subject: &subject, Annotations: annotations})
 	if err != nil {
-		return layer, fmt.Errorf("encode referrer: %w", err)
+		return config, fmt.Errorf("encode referrer: %w", err)
 	}
 	desc, err := put(ocispec.MediaTypeImageManifest, data)
-	desc.ArtifactType, desc.Annotations = sign.MediaType, annotations
+	desc.ArtifactType, desc.Annotations = artifactType, annotations
 	return desc, err
 }

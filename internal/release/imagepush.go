@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -188,9 +191,11 @@ func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, rele
 	})
 }
 
-// attachStatement attaches the release statement to every image, so that who has just the image can tell of which release it is.
-func (p *Project) attachStatement(ctx context.Context, s *staged, to store.ReleaseLayout) error {
-	statement, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
+// attachRelease attaches what a release's folder has besides its files to every image, on its index and on each platform's manifest:
+// the release statement, and stage.json with the sign-offs that the statement names. Who has just the image can judge by that
+// of which release it is and who signed it off.
+func (p *Project) attachRelease(ctx context.Context, s *staged, to store.ReleaseLayout) error {
+	statement, contents, err := releaseEvidence(ctx, s, to)
 	if err != nil {
 		return err
 	}
@@ -202,14 +207,62 @@ func (p *Project) attachStatement(ctx context.Context, s *staged, to store.Relea
 	if err != nil {
 		return err
 	}
+	created := s.list.Source.Time.Format(time.RFC3339)
 	return p.eachRepository(ctx, copies(s.list), func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
-		desc, err := attachment(ctx, blobs, statement, attest.ReleaseType, s.list.Source.Time.Format(time.RFC3339), c.root())
+		targets, err := manifestsOf(ctx, repo, c)
 		if err != nil {
 			return err
 		}
-		_, err = registry.Copy(ctx, blobSource{blobs}, repo, desc, registry.CopyOptions{WithoutReferrers: true})
-		return err
+		for _, target := range targets {
+			said, err := attachment(ctx, blobs, statement, attest.ReleaseType, created, target)
+			if err != nil {
+				return err
+			}
+			evidence, err := attach(ctx, blobs, target, stage.EvidenceMediaType, map[string]string{ocispec.AnnotationCreated: created}, contents...)
+			if err != nil {
+				return err
+			}
+			for _, desc := range []ocispec.Descriptor{evidence, said} { // with the statement there, the rest has to be
+				if _, err := registry.Copy(ctx, blobSource{blobs}, repo, desc, registry.CopyOptions{WithoutReferrers: true}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
+}
+
+// releaseEvidence reads a release's statement, and stage.json with the sign-offs that it names.
+func releaseEvidence(ctx context.Context, s *staged, to store.ReleaseLayout) (statement []byte, contents []layerContent, err error) {
+	if statement, err = readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle); err != nil {
+		return nil, nil, err
+	}
+	infos, err := to.Bucket.List(ctx, to.Prefix()+stage.SignOffFolder+"/")
+	if err != nil {
+		return nil, nil, err
+	}
+	contents = []layerContent{{mediaType: "application/json", title: stage.FileName, data: s.bytes}}
+	for _, info := range infos {
+		data, err := readObject(ctx, to.Bucket, info.Name, sign.MaxBundle)
+		if err != nil {
+			return nil, nil, err
+		}
+		contents = append(contents, layerContent{mediaType: sign.MediaType, title: strings.TrimPrefix(info.Name, to.Prefix()), data: data})
+	}
+	return statement, contents, nil
+}
+
+// manifestsOf gives an image's index and the manifests that it names, as they are in a repository.
+func manifestsOf(ctx context.Context, repo *registry.Repository, c imageCopy) ([]ocispec.Descriptor, error) {
+	out := []ocispec.Descriptor{c.root()}
+	for _, platform := range slices.Sorted(maps.Keys(c.image.Platforms)) {
+		desc, err := repo.Resolve(ctx, c.image.Platforms[platform])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, desc)
+	}
+	return out, nil
 }
 
 // blobSource is a folder of blobs as a source for copying, to which nothing refers.
