@@ -77,7 +77,7 @@ type copier struct {
 	to    *Repository
 	o     CopyOptions
 	stop  context.CancelCauseFunc // the first failure stops all, and is the one that is reported
-	slots chan struct{} // one for each request under way; nobody who holds one waits for another
+	slots chan struct{}           // one for each request under way; nobody who holds one waits for another
 
 	mu    sync.Mutex
 	tasks map[digest.Digest]*task
