@@ -56,7 +56,11 @@ func (a *assembly) fetchBlob(ctx context.Context, desc ocispec.Descriptor) (io.R
 		if err != nil {
 			return nil, err
 		}
-		return made.Open(desc) // compared with its digest where it is written
+		f, err := made.Open(desc)
+		if err != nil {
+			return nil, err
+		}
+		return store.Finished{File: f}, nil // hashed when it was made, or since: see imageStillThere
 	}
 	fetched, err := a.baseBlobs()
 	if err != nil {
