@@ -172,7 +172,8 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 	if err != nil {
 		return out, err
 	}
-	var members memberLog
+	binaries := a.imageBinaries(img, platform)
+	members := memberLog{known: a.contents(binaries, programPath)}
 	var layers []image.AddedLayer
 	add := func(entries []pack.Entry, comment string) error {
 		if len(entries) == 0 {
@@ -190,7 +191,7 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 	if err != nil {
 		return out, err
 	}
-	programs, names := a.imagePrograms(img, platform)
+	programs, names := a.imagePrograms(binaries)
 	all := slices.Concat(files, programs)
 	if err := distinctPaths(img, all); err != nil {
 		return out, err
@@ -321,13 +322,16 @@ func (a *assembly) imageBinaries(img build.Image, platform definition.Platform) 
 }
 
 // imagePrograms gives the programs of an image, and their names.
-func (a *assembly) imagePrograms(img build.Image, platform definition.Platform) (entries []pack.Entry, names []string) {
-	for _, s := range a.imageBinaries(img, platform) {
+func (a *assembly) imagePrograms(binaries []stage.Artifact) (entries []pack.Entry, names []string) {
+	for _, s := range binaries {
 		names = append(names, path.Base(s.Name))
-		entries = append(entries, pack.Entry{Name: path.Join(programFolder, path.Base(s.Name)), Executable: true, Size: s.Size, Open: a.open(s.Name)})
+		entries = append(entries, pack.Entry{Name: programPath(s), Executable: true, Size: s.Size, Open: a.open(s.Name)})
 	}
 	return entries, names
 }
+
+// programPath is where an image has a program, without the leading slash.
+func programPath(s stage.Artifact) string { return path.Join(programFolder, path.Base(s.Name)) }
 
 // imageEntrypoint chooses what the image runs when the definition does not say.
 func imageEntrypoint(img build.Image, programs []string) ([]string, error) {

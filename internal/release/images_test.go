@@ -2,8 +2,10 @@ package release
 
 import (
 	"context"
+	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log"
 	"net/http"
@@ -102,23 +104,24 @@ func (m *manyImages) writePrograms(tb testing.TB, size int) map[string]Compiled 
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			tb.Fatal(err)
 		}
-		content := make([]byte, 0, size)
-		for len(content) < size {
+		data := make([]byte, 0, size)
+		for len(data) < size {
 			part := code
-			if len(content) == 0 {
+			if len(data) == 0 {
 				part = code[:min(len(code), size/2)]
 			}
-			content = append(content, part[:min(len(part), size-len(content))]...)
-			content = fmt.Appendf(content, "<%d>", i)
+			data = append(data, part[:min(len(part), size-len(data))]...)
+			data = fmt.Appendf(data, "<%d>", i)
 		}
-		content = content[:size]
-		copy(content[size-8:], strconv.Itoa(10_000_000+i))
-		if err := os.WriteFile(path, content, 0o755); err != nil {
+		data = data[:size]
+		copy(data[size-8:], strconv.Itoa(10_000_000+i))
+		if err := os.WriteFile(path, data, 0o755); err != nil {
 			tb.Fatal(err)
 		}
 		m.programs, m.bytes = append(m.programs, path), m.bytes+int64(size)
-		a := stage.Artifact{Name: name, Kind: stage.KindBinary, Platform: c.Platform.String(), Build: c.Build, Sums: digest.Sums{Size: int64(size), SHA256: digest.Bytes(content)}}
-		out[c.Name()] = Compiled{Binaries: []stage.Artifact{a}}
+		a := stage.Artifact{Name: name, Kind: stage.KindBinary, Platform: c.Platform.String(), Build: c.Build, Sums: digest.Sums{Size: int64(size), SHA256: digest.Bytes(data)}}
+		out[c.Name()] = Compiled{Binaries: []stage.Artifact{a}, // and what is known of it since it was collected
+			Contents: map[string]content{name: {SHA1: fmt.Sprintf("%x", sha1.Sum(data)), SHA256: a.SHA256, CRC32: crc32.ChecksumIEEE(data)}}}
 	}
 	return out
 }
