@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/image"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
@@ -33,17 +34,47 @@ func (a *assembly) uploadImages(ctx context.Context, to store.StageLayout) error
 	if len(a.images) == 0 {
 		return nil
 	}
-	if _, err := registry.OpenLayout(ctx, to.Images()); err == nil {
-		return nil
+	switch layout, err := registry.OpenLayout(ctx, to.Images()); {
+	case err == nil:
+		return a.mendImages(ctx, layout, to)
+	case gate.Code(err) != "layout-invalid":
+		return err
 	}
 	var roots, referrers []ocispec.Descriptor
 	for _, s := range a.images {
 		root := s.index.Value()
 		root.Annotations = map[string]string{ocispec.AnnotationRefName: s.plan.Name + ":" + a.plan.Values.Version}
 		roots = append(roots, root)
-		referrers = append(referrers, s.referrers...)
+		referrers = append(referrers, s.attested.Value()...)
 	}
 	return registry.WriteLayout(ctx, to.Images(), a.fetchBlob, roots, referrers)
+}
+
+// mendImages puts back what a stage's layout names and does not have, as far as it was made or fetched here.
+func (a *assembly) mendImages(ctx context.Context, layout *registry.Layout, to store.StageLayout) error {
+	for range registry.MaxDepth { // a manifest that is put back can name what is missing
+		missing, err := layout.Missing(ctx)
+		if err != nil || len(missing) == 0 {
+			return err
+		}
+		for _, d := range missing {
+			err := to.Images().Put(ctx, ocispec.ImageBlobsDir+"/sha256/"+d.Digest.Encoded(), d.Size, d.Digest.Encoded(), func() (io.ReadCloser, error) { return a.fetchBlob(ctx, d) })
+			if code := gate.Code(err); code == image.CodeBlobMissing {
+				return lostAttestation(to, d)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lostAttestation refuses a stage that lost an attestation of its images which another run or machine made: each run's are its own.
+func lostAttestation(to store.StageLayout, d ocispec.Descriptor) error {
+	folder := to.Images().String()
+	return &gate.Refusal{Code: "image-missing", Where: folder, What: "the stage lost an attestation of an image, which cannot be made again with the same bytes", Expected: d.Digest.String(), Actual: "no such file",
+		Fix: "remove " + strings.TrimSuffix(folder, "/") + " and run the same command again: the images are attested anew, and sign-offs stay good"}
 }
 
 // fetchBlob opens a blob that was made here, or fetched with a base.

@@ -35,8 +35,8 @@ type imageSteps struct {
 	plan      build.Image
 	platforms []*flow.Task[builtImage] // as plan.On
 	index     *flow.Task[ocispec.Descriptor]
-	described *flow.Task[map[string]string] // platform: sha256:… of its SPDX document
-	referrers []ocispec.Descriptor          // what was attested of it
+	described *flow.Task[map[string]string]    // platform: sha256:… of its SPDX document
+	attested  *flow.Task[[]ocispec.Descriptor] // the referrers that say what was attested of it
 }
 
 // builtImage is an image for one platform.
@@ -428,17 +428,24 @@ func (a *assembly) imageAnnotations(img build.Image) map[string]string {
 
 // imageStillThere checks that an image's own blobs, and the list of its files, are there as they were made.
 func (a *assembly) imageStillThere(img build.Image, platform definition.Platform, done builtImage) error {
+	if err := a.blobsStillThere(img, append([]ocispec.Descriptor{done.Manifest}, done.Layers...)); err != nil {
+		return err
+	}
+	_, err := a.members(imageMembers(img, platform))
+	return err
+}
+
+func (a *assembly) blobsStillThere(img build.Image, all []ocispec.Descriptor) error {
 	blobs, err := a.blobs()
 	if err != nil {
 		return err
 	}
-	for _, d := range append([]ocispec.Descriptor{done.Manifest}, done.Layers...) {
+	for _, d := range all {
 		if ok, err := blobs.Good(context.Background(), d); err != nil || !ok {
 			return fmt.Errorf("blob %s of image %s is not there any more: %w", d.Digest, img.Name, err)
 		}
 	}
-	_, err = a.members(imageMembers(img, platform))
-	return err
+	return nil
 }
 
 // stageImages lists the images for stage.json.

@@ -136,15 +136,11 @@ func (m *manyImages) stageAll(ctx context.Context, compiled map[string]Compiled)
 	}
 	m.addImages(g, source)
 	before := bytesRead()
+	m.addImageAttestations(g, "1", m.signer)
 	if err := m.runGraph(ctx, g, "stage"); err != nil {
 		return err
 	}
 	m.read = bytesRead() - before
-	for _, s := range m.images {
-		if err := m.attestImage(ctx, s, "1", m.signer); err != nil {
-			return err
-		}
-	}
 	return m.uploadImages(ctx, m.to)
 }
 
