@@ -131,8 +131,10 @@ func (a *assembly) addImageAttestations(g *flow.Graph, invocation string, signer
 		img.attested = flow.Add(g, flow.Step[[]ocispec.Descriptor]{
 			Name: "attest/image/" + img.plan.ShortName(), Needs: needs,
 			// A stage holds an image's attestations by digest. A run that was killed while it wrote them has to go on with the same.
-			Key:   func() (string, error) { return keyOf([]string{signer.KeyID(), a.project.Engine.Info().BuilderID}) },
-			Run:   func(ctx context.Context, _ *flow.Run) ([]ocispec.Descriptor, error) { return a.attestImage(ctx, img, invocation, signer) },
+			Key: func() (string, error) { return keyOf([]string{signer.KeyID(), a.project.Engine.Info().BuilderID}) },
+			Run: func(ctx context.Context, _ *flow.Run) ([]ocispec.Descriptor, error) {
+				return a.attestImage(ctx, img, invocation, signer)
+			},
 			Valid: func(referrers []ocispec.Descriptor) error { return a.attestationsStillThere(img, referrers) },
 		})
 		out = append(out, img.attested)
