@@ -15,7 +15,7 @@ var texts = map[string]text{
 	"archive-bad-file":              {"an archive would hold, or holds, something that is no file, folder or symlink", "leave it out of the archive; an archive that came from elsewhere is not to be trusted"},
 	"archive-bad-link":              {"a symlink leads out of the archive", ""},
 	"archive-bad-name":              {"a name in an archive or checksum file is unsafe, or means another file on another system", ""},
-	"archive-file-missing":          {"a pattern in archives[].files matches no file of the source", ""},
+	"archive-file-missing":          {"a pattern in files: of an archive or image matches no file of the source", ""},
 	"archive-name-collision":        {"two archives would get one name", ""},
 	"archive-size-mismatch":         {"a file has more or fewer bytes than it said: it changed while it was packed", "let nothing write to the files, and run the same command again"},
 	"attestation-missing":           {"there is no provenance for this file", "download the bundle (FILE.sigstore.json) from where the file came from, and put it beside the file"},
