@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,7 +78,9 @@ func (a *app) buildCommand() *cobra.Command {
 		Short: "Build the working tree here, to try it; a snapshot, never released",
 		Long: `Build compiles and packs what is in the working tree, committed or not, in the
 same sandbox as a release, for this machine's platform or the one given. The
-result is marked as a snapshot, has no provenance, and cannot be staged.`,
+result is marked as a snapshot, has no provenance, and cannot be staged. Images
+are written into an OCI image layout, for podman, skopeo and others to try; they
+are pushed nowhere.`,
 		Example: "  sello build\n  sello build --target linux/arm64",
 		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -103,6 +106,15 @@ result is marked as a snapshot, has no provenance, and cannot be staged.`,
 				a.printf("built %s (a snapshot: not staged, not attested)\n", made.Version)
 				for _, f := range made.Files {
 					a.printf("  %-10s %s\n", size(f.Size), fmt.Sprintf("%s/%s", shown(made.Where), f.Name))
+				}
+				for _, i := range made.Images {
+					a.printf("  %-10s %s@%s (%s)\n", "image", i.Name, i.Index, strings.Join(i.Platforms, ", "))
+				}
+				if len(made.Images) > 0 {
+					a.printf("  images in the OCI layout %s, pushed nowhere; sello stage and sello promote publish\n", shown(made.Layout))
+				}
+				if len(made.Without) > 0 {
+					a.printf("  not built: images that have no such platform: %s; sello build --target all builds them\n", strings.Join(made.Without, ", "))
 				}
 			})
 		},
