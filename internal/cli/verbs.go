@@ -153,6 +153,9 @@ the stage, and refuses when the digest differs (exit code 5).`,
 					how = "verified and rebuilt with the same digest"
 				}
 				a.printf("%s signed off %s: %s\n  stage %s\n  %d of %d sign-offs by managers\n", made.Identity, made.Version, how, made.Stage, made.Counted, made.Needed)
+				for _, img := range made.Images {
+					a.printf("  image %s\n", img)
+				}
 				a.built(made.Built)
 				if made.Counted >= made.Needed {
 					a.next("sello promote " + made.Path)
@@ -243,11 +246,18 @@ func (a *app) promoteManifest(cmd *cobra.Command, m release.ManifestOptions, tru
 	if done == nil {
 		return err
 	}
+	if p, open := a.open(cmd.Context()); open == nil && !m.DryRun { // in a checkout it goes into its history
+		err = errors.Join(err, p.RecordManifest(m, done))
+	}
 	shown := a.result(done, func() {
 		for _, i := range done.Items {
-			a.printf("%-9s %s %s\n", i.State, i.To, strings.Join(i.Tags, " "))
+			a.printf("%-9s %s %s\n", i.State, i.To, strings.Join(append(i.Tagged, i.Tags...), " "))
 		}
-		a.printf("%d to copy, %d to tag, %d in place; %d blobs sent (%s), %d tags set\n", done.Missing, done.Untagged, done.Present, done.Copied.Sent, size(done.Copied.Bytes), len(done.Tagged))
+		if done.DryRun {
+			a.printf("%d to copy, %d to tag, %d in place; nothing was changed\n", done.Missing, done.Untagged, done.Present)
+			return
+		}
+		a.printf("%d copied, %d tagged, %d were in place; %d blobs sent (%s), %d tags set\n", done.Count("copied"), done.Count("tagged"), done.Present, done.Copied.Sent, size(done.Copied.Bytes), len(done.Tagged))
 	})
 	return errors.Join(err, shown)
 }

@@ -28,11 +28,11 @@ type CopyOptions struct {
 
 // CopyStats say what a copy did.
 type CopyStats struct {
-	Manifests int64 // manifests and indexes that were put there
-	Sent      int64 // blobs whose bytes were sent
-	Mounted   int64 // blobs taken over from another repository of the registry
-	Present   int64 // blobs and manifests that were there
-	Bytes     int64 // bytes of the blobs that were sent
+	Manifests int64 `json:"manifests"` // manifests and indexes that were put there
+	Sent      int64 `json:"sent"`      // blobs whose bytes were sent
+	Mounted   int64 `json:"mounted"`   // blobs taken over from another repository of the registry
+	Present   int64 `json:"present"`   // blobs and manifests that were there
+	Bytes     int64 `json:"bytes"`     // bytes of the blobs that were sent
 }
 
 // Add gives the sum of both.
@@ -77,7 +77,7 @@ type copier struct {
 	to    *Repository
 	o     CopyOptions
 	stop  context.CancelCauseFunc // the first failure stops all, and is the one that is reported
-	slots chan struct{} // one for each request under way; nobody who holds one waits for another
+	slots chan struct{}           // one for each request under way; nobody who holds one waits for another
 
 	mu    sync.Mutex
 	tasks map[digest.Digest]*task

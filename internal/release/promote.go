@@ -68,7 +68,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	out.SignedOffBy, out.Built = names(e), s.Built
-	return out, p.record("promote", c, out.Stage, map[string]string{"copied": fmt.Sprint(out.Copied)})
+	return out, p.record("promote", c, s, map[string]string{"copied": fmt.Sprint(out.Copied)})
 }
 
 // copyStage copies artifacts, bundles and the sign-offs that count, then stage.json.

@@ -75,7 +75,7 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 	if out.Recorded, err = p.recordStage(c, s); err != nil || already {
 		return out, err
 	}
-	return out, p.record("stage", c, out.Digest, map[string]string{"artifacts": fmt.Sprint(out.Artifacts), "engine": p.Engine.Info().Name})
+	return out, p.record("stage", c, s, map[string]string{"artifacts": fmt.Sprint(out.Artifacts), "engine": p.Engine.Info().Name})
 }
 
 // workFolder gives the folder that a run of this very candidate works in, so that a killed run goes on there.
