@@ -59,7 +59,19 @@ func (a *app) showPlan(p *release.PlanView) {
 		a.printf("images, pushed by digest at promotion and tagged last\n")
 	}
 	for _, i := range p.Images {
-		a.printf("  %s\n", i)
+		a.printf("  %s\n", i.Name)
+		entrypoint := "the build's program, or the one that is called like the image"
+		if len(i.Entrypoint) > 0 {
+			entrypoint = strings.Join(i.Entrypoint, " ")
+		}
+		a.printf("    entrypoint  %s\n", strings.TrimSpace(entrypoint+" "+strings.Join(i.Command, " ")))
+		a.printf("    user        %s\n", i.User)
+		for _, tag := range i.Tags {
+			a.printf("    tag         %s\n", tag)
+		}
+		for _, tag := range i.Moving {
+			a.printf("    moving tag  %s\n", tag)
+		}
 	}
 	a.printf("artifacts\n")
 	for _, f := range p.Artifacts {

@@ -76,10 +76,11 @@ func (a *app) stageCommand() *cobra.Command {
 		Use:   "stage RELEASE-FILE",
 		Short: "Build, pack, describe and attest a release, and stage it",
 		Long: `Stage builds the release that a merged release file names: it exports the source
-from git objects, fetches and verifies toolchain and modules, builds each
-platform in a sandbox without a network, packs, describes, signs provenance, and
-writes all of it to the staging bucket, stage.json last. The digest of stage.json
-is written into the release file; commit it.
+from git objects, fetches and verifies toolchain, modules and base images, builds
+each platform in a sandbox without a network, packs archives, makes container
+images, describes, signs provenance, and writes all of it to the staging bucket,
+stage.json last. The digest of stage.json is written into the release file; commit
+it. Images go to their staging repositories, too, where the definition names some.
 
 Run it again after a failure: what is done is recognised by digest.`,
 		Example: "  sello stage releases/v1.4.2.yaml",
@@ -105,9 +106,9 @@ Run it again after a failure: what is done is recognised by digest.`,
 				}
 				images := ""
 				if staged.Images > 0 {
-					images = fmt.Sprintf(", %d images", staged.Images)
+					images = ", " + count(staged.Images, "image")
 				}
-				a.printf("%s %s %s: %d artifacts, %s%s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), images, shown(staged.Where), staged.Digest)
+				a.printf("%s %s %s: %s, %s%s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, count(staged.Artifacts, "artifact"), size(staged.Size), images, shown(staged.Where), staged.Digest)
 				a.warnBuilt(staged.Built)
 				if staged.Recorded {
 					a.next("git commit -m 'Record the stage digest of "+staged.Version+"' "+staged.Path+"   # it is written there; have it reviewed", "sello sign-off "+staged.Path)
@@ -181,8 +182,9 @@ func (a *app) promoteCommand() *cobra.Command {
 		Short: "Verify everything, then copy the stage to production by digest",
 		Long: `Promote is the gate: it verifies every artifact, every attestation and the
 sign-offs, and refuses with a reason (exit code 3; 4 while sign-offs are
-missing). Then it copies by digest, reads production back and verifies it.
-Nothing that is published is ever overwritten.
+missing). Then it copies files and images by digest, reads production back and
+verifies it. Images get their tags last, from sello release. Nothing that is
+published is ever overwritten.
 
 With --manifest, a promotion manifest as kpromo reads it says which images should
 be where, and there is no release file: what is missing is copied by digest, what
@@ -212,13 +214,13 @@ none is set unless every image is in its place.`,
 				return err
 			}
 			return a.result(made, func() {
-				a.printf("promoted %s %s: %d files copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, made.Copied, made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
+				a.printf("promoted %s %s: %s copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, count(made.Copied, "file"), made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)
 				}
 				if len(made.Images) > 0 {
 					n := made.ImageCopies
-					a.printf("  %d blobs sent (%s), %d mounted, %d were there; no tag yet\n", n.Sent, size(n.Bytes), n.Mounted, n.Present)
+					a.printf("  %s sent (%s), %d mounted, %d were there; no tag yet\n", count(int(n.Sent), "blob"), size(n.Bytes), n.Mounted, n.Present)
 				}
 				a.built(made.Built)
 				a.next("sello release " + made.Path)
@@ -292,8 +294,9 @@ func (a *app) releaseCommand() *cobra.Command {
 		Use:   "release RELEASE-FILE",
 		Short: "Tag, sign the release statement, then move the version markers, last",
 		Long: `Release makes a promoted version official: it verifies production from the
-outside, tags the commit, publishes the signed list of all files, and only then
-moves the markers (stable.txt, latest-1.4.txt, …), which never go backwards.
+outside, tags the commit, publishes the signed list of all files, tags the images,
+and only then moves the markers (stable.txt, latest-1.4.txt, …) and the moving
+tags of images, which never go backwards.
 Exit code 4 while the stage is not promoted.`,
 		Example: "  sello release releases/v1.4.2.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
@@ -312,6 +315,9 @@ Exit code 4 while the stage is not promoted.`,
 				a.printf("released %s %s\n  %s\n  tag %s at %.12s\n", made.Project, made.Version, shown(made.Where), made.Tag, made.Commit)
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)
+				}
+				for _, img := range made.ImageTags {
+					a.printf("  moved %s\n", img)
 				}
 				if len(made.Markers) > 0 {
 					a.printf("  markers %s\n", strings.Join(made.Markers, ", "))
@@ -337,6 +343,14 @@ func (a *app) releaseFiles(cmd *cobra.Command, args []string, _ string) ([]strin
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return files, cobra.ShellCompDirectiveNoFileComp
+}
+
+// count renders a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // size renders bytes for people.
