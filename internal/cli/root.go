@@ -101,9 +101,10 @@ func (a *app) root() *cobra.Command {
 		Use:     "sello",
 		Short:   "Cut software releases that nobody has to take on faith",
 		Version: a.build.text(),
-		Long: `Sello builds every artifact of a release in sandboxes without a network, proves
-what went into it, holds it in staging until enough release managers signed off,
-publishes it in an order that a crash cannot spoil, and lets anyone verify it.
+		Long: `Sello builds every artifact of a release, programs, archives and container
+images, in sandboxes without a network, proves what went into it, holds it in
+staging until enough release managers signed off, publishes it in an order that a
+crash cannot spoil, and lets anyone verify it.
 
 From two reviewed files: sello.yaml says how to build, releases/VERSION.yaml
 says what to release. Start with: sello init

@@ -90,7 +90,7 @@ var texts = map[string]text{
 	"output-bad-name":               {"", plainOutput},
 	"sbom-mismatch":                 {"an image's bill of materials is not the one that was staged", "do not rely on it"},
 	"image-index-loop":              {"indexes of images nest too deep, or in a circle", "do not use the image; ask its publisher"},
-	"image-missing":                 {"a registry or layout does not have an image, or a part of it, that is wanted", "check the tag or digest; what was deleted has to be staged again, and a folder that is not complete copied again"},
+	"image-missing":                 {"a registry or layout does not have an image, or a part of it, that is wanted", "check how tag and digest are written; sello release sets tags. What was deleted has to be staged again, a folder that is not complete copied again"},
 	"image-reference":               {"an image is not named as registry/repository[:tag][@sha256:…]", ""},
 	"image-too-large":               {"a manifest, index or configuration of an image is larger than it may be", "use another image"},
 	"isolation-missing":             {"a step measured its own sandbox before the build and found something open: a network, a file of the machine, a privilege", ""},
