@@ -326,7 +326,7 @@ Exit code 4 while the stage is not promoted.`,
 				if _, ok := p.Repo.RemoteURL(cmd.Context()); ok && !made.Pushed {
 					push = append(push, "git push origin "+made.Tag)
 				}
-				a.next(append(push, "sello verify "+shown(made.Where)+" --trust "+release.TrustFile)...)
+				a.next(append(push, "sello verify "+release.ShellWord(shown(made.Where))+" --trust "+release.TrustFile)...)
 			})
 		},
 	}

@@ -80,7 +80,7 @@ func (s *Status) damage(ctx context.Context, found *staged) error {
 		return err
 	case len(changed) > 0:
 		s.Detail += fmt.Sprintf("; damaged: %s has another size", changed[0])
-		s.Next = "rm " + store.Place(found.Bucket, found.File(changed[0])) + " && sello stage " + s.Path
+		s.Next = "rm " + ShellWord(store.Place(found.Bucket, found.File(changed[0]))) + " && sello stage " + s.Path
 	case len(missing) > 0:
 		s.Detail += fmt.Sprintf("; damaged: %d files are missing", len(missing))
 		s.Next = "sello stage " + s.Path

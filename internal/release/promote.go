@@ -44,12 +44,12 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
+	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: store.Place(to.Bucket, to.Prefix())}
+	promised, err := promisedFiles(ctx, c, to) // asks production first: what it does not let us do is known before the work
+	if err != nil {
 		return nil, err
 	}
-	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: store.Place(to.Bucket, to.Prefix())}
-	promised, err := promisedFiles(ctx, c, to)
-	if err != nil {
+	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
 		return nil, err
 	}
 	images := copies(s.list)
