@@ -107,6 +107,7 @@ var texts = map[string]text{
 	"marker-corrupt":                {"a version marker in production does not hold a version", ""},
 	"module-missing":                {"the build's folder is not in the source, or holds no go.mod", "set builds[].go.dir to the folder of the module"},
 	"module-not-found":              {"", "check the name and the version, that the module is public, and `go env GOPROXY GOPRIVATE`"},
+	"module-package-missing":        {"the published module does not hold a package that is to be built", "correct builds[].go.packages, or release a version of the module that holds it"},
 	"module-sum-mismatch":           {"the downloaded module is not the one that go.sum names", ""},
 	"module-version-inexact":        {"", "write a full version, such as v1.4.2; latest, branches and ranges name no bytes"},
 	"module-version-mismatch":       {"", "release the pinned version, or leave @VERSION out of source: in sello.yaml"},
