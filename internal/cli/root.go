@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -56,6 +57,10 @@ type app struct {
 	renderer ui.Renderer // of the verb that runs, if it shows progress
 	resume   string      // the command line that goes on after a failure
 	answered bool        // a result was printed as JSON: standard output is one document
+
+	secretsMu      sync.Mutex
+	secrets, typed []string // what is never shown: of this machine's settings, and as it was typed
+	secretsRead    bool
 }
 
 // Main runs the command line and gives the exit code.

@@ -50,7 +50,11 @@ func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (C
 func (a *assembly) runStep(ctx context.Context, c build.Compile, step engine.Step, r *flow.Run, out string) (Compiled, error) {
 	hashed := digest.NewSHA256()
 	step.Log = io.MultiWriter(r.Log(), hashed)
+	if a.project.Filter != nil { // so that what is recorded is the digest of the log that is kept
+		step.Log = a.project.Filter(step.Log)
+	}
 	result, err := a.project.Engine.Run(ctx, step)
+	flow.Finish(step.Log)
 	if err != nil {
 		return Compiled{}, err
 	}

@@ -47,7 +47,7 @@ func (p *Project) step(name string, do func() error) error {
 	err := do()
 	e := flow.Event{Time: time.Now(), Step: name, Kind: flow.Finished, Duration: time.Since(start)}
 	if err != nil {
-		e.Kind, e.Err = flow.Failed, err
+		e.Kind, e.Err = flow.Failed, p.Filter.Error(err)
 	}
 	p.Events.Event(e)
 	return err
