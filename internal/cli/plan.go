@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -101,20 +102,12 @@ are pushed nowhere.`,
 					return err
 				}
 			}
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			if err := a.setEngine(cmd.Context(), p); err != nil {
-				return err
-			}
-			made, err := p.Snapshot(cmd.Context(), target)
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Snapshotted, error) {
+				if err := a.setEngine(ctx, p); err != nil {
+					return nil, err
+				}
+				return p.Snapshot(ctx, target)
+			}, func(_ *release.Project, made *release.Snapshotted) {
 				a.printf("built %s (a snapshot: not staged, not attested)\n", made.Version)
 				for _, f := range made.Files {
 					a.printf("  %-10s %s\n", size(f.Size), fmt.Sprintf("%s/%s", shown(made.Where), f.Name))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,21 @@ func encode(w io.Writer, v any) error {
 }
 
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.streams.Out, format, args...) }
+
+// perform does the work of a verb that takes long, with progress, the lock and the way to go on after a failure; then prints what it made.
+func perform[T any](a *app, cmd *cobra.Command, args []string, do func(context.Context, *release.Project) (*T, error), human func(*release.Project, *T)) error {
+	p, done, err := a.work(cmd.Context(), cmd, args)
+	if err != nil {
+		return err
+	}
+	defer done()
+	made, err := do(cmd.Context(), p)
+	done() // progress is at its end before the result is printed
+	if err != nil {
+		return err
+	}
+	return a.result(made, func() { human(p, made) })
+}
 
 // next prints the command to go on with.
 func (a *app) next(lines ...string) {
@@ -86,20 +102,12 @@ Run it again after a failure: what is done is recognised by digest.`,
 		Example: "  sello stage releases/v1.4.2.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			if err := a.setEngine(cmd.Context(), p); err != nil {
-				return err
-			}
-			staged, err := p.Stage(cmd.Context(), a.fromHere(p, args[0]))
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(staged, func() {
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Staged, error) {
+				if err := a.setEngine(ctx, p); err != nil {
+					return nil, err
+				}
+				return p.Stage(ctx, a.fromHere(p, args[0]))
+			}, func(_ *release.Project, staged *release.Staged) {
 				verb := "staged"
 				if staged.Already {
 					verb = "already staged"
@@ -133,22 +141,14 @@ the stage, and refuses when the digest differs (exit code 5).`,
 		Example: "  sello sign-off releases/v1.4.2.yaml\n  sello sign-off releases/v1.4.2.yaml --as second-manager --rebuild",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			if o.Rebuild {
-				if err := a.setEngine(cmd.Context(), p); err != nil {
-					return err
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.SignedOff, error) {
+				if o.Rebuild {
+					if err := a.setEngine(ctx, p); err != nil {
+						return nil, err
+					}
 				}
-			}
-			made, err := p.SignOff(cmd.Context(), a.fromHere(p, args[0]), o)
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
+				return p.SignOff(ctx, a.fromHere(p, args[0]), o)
+			}, func(_ *release.Project, made *release.SignedOff) {
 				how := "verified"
 				if made.Rebuilt {
 					how = "verified and rebuilt with the same digest"
@@ -203,17 +203,9 @@ none is set unless every image is in its place.`,
 			case len(args) == 0:
 				return usage("there is nothing to promote", "sello promote RELEASE-FILE, or sello promote --manifest FILE")
 			}
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			made, err := p.Promote(cmd.Context(), a.fromHere(p, args[0]))
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Promoted, error) {
+				return p.Promote(ctx, a.fromHere(p, args[0]))
+			}, func(_ *release.Project, made *release.Promoted) {
 				a.printf("promoted %s %s: %s copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, count(made.Copied, "file"), made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)
@@ -301,17 +293,9 @@ Exit code 4 while the stage is not promoted.`,
 		Example: "  sello release releases/v1.4.2.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			made, err := p.Release(cmd.Context(), a.fromHere(p, args[0]))
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Released, error) {
+				return p.Release(ctx, a.fromHere(p, args[0]))
+			}, func(p *release.Project, made *release.Released) {
 				a.printf("released %s %s\n  %s\n  tag %s at %.12s\n", made.Project, made.Version, shown(made.Where), made.Tag, made.Commit)
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)

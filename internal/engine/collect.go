@@ -240,7 +240,7 @@ func (c *collector) hashFile(ctx context.Context, f found) (digest.Sums, error) 
 	if !os.SameFile(fi, f.info) || !fi.Mode().IsRegular() {
 		return digest.Sums{}, changed()
 	}
-	sums, err := digest.Reader(contextReader{ctx, io.LimitReader(h, f.info.Size()+1)})
+	sums, err := digest.Reader(digest.Until(ctx, io.LimitReader(h, f.info.Size()+1)))
 	if err != nil {
 		return digest.Sums{}, fmt.Errorf("read output %s: %w", f.path, err)
 	}
@@ -248,18 +248,6 @@ func (c *collector) hashFile(ctx context.Context, f found) (digest.Sums, error) 
 		return digest.Sums{}, changed()
 	}
 	return sums, nil
-}
-
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 func badName(name, p string) string {

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -91,7 +90,7 @@ func (b *Blobs) place(write func(io.Writer) (hex string, err error)) error {
 		return err
 	}
 	kept = true
-	return syncFolder(b.dir, filepath.Dir(blobPath(hex)))
+	return pack.SyncFolder(b.dir, filepath.Dir(blobPath(hex)))
 }
 
 // Exists reports whether a blob of that digest and size is there. It does not read it: see Good.
@@ -158,16 +157,4 @@ func (b *Blobs) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadClos
 		return nil, err
 	}
 	return verified(f, target), nil
-}
-
-// syncFolder makes a rename last through a power cut. Windows has nothing of the kind.
-func syncFolder(dir *os.Root, name string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := dir.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

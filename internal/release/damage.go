@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
 )
@@ -39,7 +40,7 @@ func (s *staged) mendable(err error, file string) error {
 
 // inStage gives the object's name of a file that a verdict names, by its path in the stage or among its files.
 func (s *staged) inStage(where string) string {
-	name := strings.TrimSuffix(where, bundleSuffix)
+	name := strings.TrimSuffix(where, stage.BundleSuffix)
 	if s.list.Find(name) != nil || s.list.Find(where) != nil {
 		return s.File(where)
 	}
@@ -59,8 +60,8 @@ func (s *staged) lacking(ctx context.Context) (missing, changed []string, err er
 	}
 	for _, a := range s.list.Artifacts {
 		size, there := sizes[s.File(a.Name)]
-		if _, attested := sizes[s.File(a.Name+bundleSuffix)]; !attested {
-			missing = append(missing, a.Name+bundleSuffix)
+		if _, attested := sizes[s.File(a.Name+stage.BundleSuffix)]; !attested {
+			missing = append(missing, a.Name+stage.BundleSuffix)
 		}
 		switch {
 		case !there:

@@ -120,7 +120,7 @@ func readSignOffs(ctx context.Context, b store.Bucket, prefix string) (map[strin
 	}
 	out := map[string][]byte{}
 	for _, info := range infos {
-		name, ok := strings.CutSuffix(strings.TrimPrefix(info.Name, prefix), bundleSuffix)
+		name, ok := strings.CutSuffix(strings.TrimPrefix(info.Name, prefix), stage.BundleSuffix)
 		if !ok {
 			continue
 		}

@@ -155,7 +155,7 @@ func view(plan *build.Plan, channel string) *PlanView {
 	}
 	step("upload", def.Staging+", stage.json last")
 	v.Artifacts = append(v.Artifacts, releaseSBOM(plan), "SHA256SUMS", "SHA512SUMS")
-	v.Besides = []string{"NAME" + bundleSuffix + " for each of them: its provenance", stage.FileName + ", the list of them all", stage.SignOffFolder + "/MANAGER" + bundleSuffix, stage.ReleaseBundle + ", the signed list of the whole release"}
+	v.Besides = []string{"NAME" + stage.BundleSuffix + " for each of them: its provenance", stage.FileName + ", the list of them all", stage.SignOffFolder + "/MANAGER" + stage.BundleSuffix, stage.ReleaseBundle + ", the signed list of the whole release"}
 	return v
 }
 
