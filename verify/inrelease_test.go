@@ -91,3 +91,29 @@ func TestStageOfAnotherSource(t *testing.T) {
 		t.Error(show(r))
 	}
 }
+
+// A release that has too few sign-offs for today's trust file gets none any more: the one of its time is what to verify with.
+func TestTooFewSignOffsOfAReleasePointToTheTrustFileOfItsTime(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	fix := func(r *verify.Report) string {
+		refused(t, r, "sign-off-missing")
+		for _, c := range r.Checks {
+			if c.ID == "sign-off-missing" {
+				return c.Fix
+			}
+		}
+		return ""
+	}
+	o := options(w)
+	o.Managers = 3
+	release := w.Release(t)
+	for _, r := range []*verify.Report{dir(t, release, o), file(t, filepath.Join(release, vt.Archive), o)} {
+		if got, want := fix(r), "git show "+vt.Version+":trust.yaml"; !strings.Contains(got, want) || strings.Contains(got, "sello sign-off") {
+			t.Errorf("the fix is %q, want one with %q", got, want)
+		}
+	}
+	if got := fix(file(t, filepath.Join(w.StageFolder(t), "files", vt.Archive), o)); !strings.Contains(got, "sello sign-off") {
+		t.Errorf("the fix of a stage is %q", got)
+	}
+}

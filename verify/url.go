@@ -48,6 +48,8 @@ func URL(ctx context.Context, rawURL string, o Options) (*Report, error) {
 		return local(ctx, u, o)
 	case isBucket(u.Scheme):
 		return inBucket(ctx, u, o)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, urlRefusal("url-unsupported", "nothing is read from URLs of this scheme", "https, http, file, s3, gs or azblob", fmt.Sprintf("%.40q", u.Scheme), nil)
 	}
 	tmp, err := os.MkdirTemp("", "sello-verify-")
 	if err != nil {

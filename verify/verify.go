@@ -86,6 +86,8 @@ func Any(ctx context.Context, arg string, o Options) (*Report, error) {
 	}
 	info, err := os.Stat(arg)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && strings.Contains(arg, "://"): // of a scheme that URL refuses by name
+		return URL(ctx, arg, o)
 	case errors.Is(err, fs.ErrNotExist) && IsImage(arg):
 		return Image(ctx, arg, o)
 	case err != nil:

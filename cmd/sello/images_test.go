@@ -42,8 +42,10 @@ func TestImageJudges(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("staging in a sandbox is Linux only")
 	}
-	if _, err := exec.LookPath("skopeo"); err != nil {
-		t.Skip("skopeo is not installed: run scripts/deps test")
+	for _, judge := range []string{"skopeo", "umoci", "podman", "runc"} {
+		if _, err := exec.LookPath(judge); err != nil {
+			t.Skip(judge + " is not installed: run scripts/deps test")
+		}
 	}
 	cosign, crane := registrytest.Tool(t, "cosign"), registrytest.Tool(t, "crane")
 	for _, kind := range registrytest.Kinds() {

@@ -165,10 +165,16 @@ func (p *Plan) CompilesOf(build string) []Compile {
 	return out
 }
 
-// Only narrows the plan to some platforms, without source archive and images, for a quick local try.
+// Only narrows the plan to some platforms, without source archive, for a quick local try. An image that has none of them is left out.
 func (p *Plan) Only(platforms ...definition.Platform) *Plan {
 	q := *p
 	q.Source, q.Images = "", nil
+	for _, img := range p.Images {
+		img.On = slices.DeleteFunc(slices.Clone(img.On), func(on definition.Platform) bool { return !slices.Contains(platforms, on) })
+		if len(img.On) > 0 {
+			q.Images = append(q.Images, img)
+		}
+	}
 	q.Compiles = slices.DeleteFunc(slices.Clone(p.Compiles), func(c Compile) bool { return !slices.Contains(platforms, c.Platform) })
 	q.Archives = slices.DeleteFunc(slices.Clone(p.Archives), func(a Archive) bool { return !slices.Contains(platforms, a.Platform) })
 	return &q

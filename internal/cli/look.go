@@ -139,6 +139,9 @@ is proposed, staged, signed off, promoted or released, and the next command.`,
 				}
 				for _, s := range all {
 					a.printf("%-16s %-10s %s\n", s.Version, s.State, shown(s.Detail))
+					for _, img := range s.Images {
+						a.printf("%-16s %-10s image %s\n", "", "", img)
+					}
 					if s.Next != "" {
 						a.printf("%-16s %-10s next: %s\n", "", "", s.Next)
 					}
@@ -168,6 +171,9 @@ is a help for people and proves nothing; what is signed does.`,
 			return a.result(entries, func() {
 				for _, e := range entries {
 					a.printf("%s  %-9s %-14s %-12s %s\n", e.Time.Local().Format("2006-01-02 15:04:05"), e.Verb, e.Version, e.User, strings.TrimSpace(e.Stage+" "+e.Detail()))
+					for _, img := range e.Images {
+						a.printf("%-19s  %-9s image %s\n", "", "", img)
+					}
 				}
 			})
 		},

@@ -33,7 +33,7 @@ func (a *app) open(ctx context.Context) (*release.Project, error) {
 		return nil, err
 	}
 	p.Tool = a.build.Version
-	p.Passphrase = a.passphrase
+	p.Passphrase, p.Filter = a.passphrase, a.redact
 	return p, nil
 }
 
@@ -114,6 +114,7 @@ func (a *app) passphrase() ([]byte, error) {
 	}
 	fmt.Fprint(a.streams.Err, "Passphrase: ")
 	value, err := term.ReadPassword(int(in.Fd()))
+	a.addSecret(string(value))
 	fmt.Fprintln(a.streams.Err)
 	return value, err
 }

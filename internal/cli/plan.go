@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +60,19 @@ func (a *app) showPlan(p *release.PlanView) {
 		a.printf("images, pushed by digest at promotion and tagged last\n")
 	}
 	for _, i := range p.Images {
-		a.printf("  %s\n", i)
+		a.printf("  %s\n", i.Name)
+		entrypoint := "the build's program, or the one that is called like the image"
+		if len(i.Entrypoint) > 0 {
+			entrypoint = strings.Join(i.Entrypoint, " ")
+		}
+		a.printf("    entrypoint  %s\n", strings.TrimSpace(entrypoint+" "+strings.Join(i.Command, " ")))
+		a.printf("    user        %s\n", i.User)
+		for _, tag := range i.Tags {
+			a.printf("    tag         %s\n", tag)
+		}
+		for _, tag := range i.Moving {
+			a.printf("    moving tag  %s\n", tag)
+		}
 	}
 	a.printf("artifacts\n")
 	for _, f := range p.Artifacts {
@@ -77,7 +91,9 @@ func (a *app) buildCommand() *cobra.Command {
 		Short: "Build the working tree here, to try it; a snapshot, never released",
 		Long: `Build compiles and packs what is in the working tree, committed or not, in the
 same sandbox as a release, for this machine's platform or the one given. The
-result is marked as a snapshot, has no provenance, and cannot be staged.`,
+result is marked as a snapshot, has no provenance, and cannot be staged. Images
+are written into an OCI image layout, for podman, skopeo and others to try; they
+are pushed nowhere.`,
 		Example: "  sello build\n  sello build --target linux/arm64",
 		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -86,23 +102,24 @@ result is marked as a snapshot, has no provenance, and cannot be staged.`,
 					return err
 				}
 			}
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			if err := a.setEngine(cmd.Context(), p); err != nil {
-				return err
-			}
-			made, err := p.Snapshot(cmd.Context(), target)
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Snapshotted, error) {
+				if err := a.setEngine(ctx, p); err != nil {
+					return nil, err
+				}
+				return p.Snapshot(ctx, target)
+			}, func(_ *release.Project, made *release.Snapshotted) {
 				a.printf("built %s (a snapshot: not staged, not attested)\n", made.Version)
 				for _, f := range made.Files {
 					a.printf("  %-10s %s\n", size(f.Size), fmt.Sprintf("%s/%s", shown(made.Where), f.Name))
+				}
+				for _, i := range made.Images {
+					a.printf("  %-10s %s@%s (%s)\n", "image", i.Name, i.Index, strings.Join(i.Platforms, ", "))
+				}
+				if len(made.Images) > 0 {
+					a.printf("  images in the OCI layout %s, pushed nowhere; sello stage and sello promote publish\n", shown(made.Layout))
+				}
+				if len(made.Without) > 0 {
+					a.printf("  not built: images that have no such platform: %s; sello build --target all builds them\n", strings.Join(made.Without, ", "))
 				}
 			})
 		},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/sello-release/sello/internal/flow"
@@ -31,7 +32,7 @@ type fault struct {
 
 // report prints an error the way a person can use it.
 func (a *app) report(err error) {
-	ui.Refusal(a.streams.Err, err, ui.RefusalOptions{Resume: a.resume})
+	a.redacted(a.streams.Err, func(w io.Writer) { ui.Refusal(w, err, ui.RefusalOptions{Resume: a.resume}) })
 }
 
 // reportJSON prints an error for programs, in place of the result.
@@ -55,7 +56,7 @@ func (a *app) reportJSON(err error, exit int) {
 		}
 		out.Errors = append(out.Errors, f)
 	}
-	_ = encode(a.streams.Out, out) // there is nowhere to say that it failed
+	a.redacted(a.streams.Out, func(w io.Writer) { _ = encode(w, out) }) // there is nowhere to say that it failed
 }
 
 // asksForJSON looks for --output json in a command line that could not be read to its end.

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -56,6 +57,10 @@ type app struct {
 	renderer ui.Renderer // of the verb that runs, if it shows progress
 	resume   string      // the command line that goes on after a failure
 	answered bool        // a result was printed as JSON: standard output is one document
+
+	secretsMu      sync.Mutex
+	secrets, typed []string // what is never shown: of this machine's settings, and as it was typed
+	secretsRead    bool
 }
 
 // Main runs the command line and gives the exit code.
@@ -101,9 +106,10 @@ func (a *app) root() *cobra.Command {
 		Use:     "sello",
 		Short:   "Cut software releases that nobody has to take on faith",
 		Version: a.build.text(),
-		Long: `Sello builds every artifact of a release in sandboxes without a network, proves
-what went into it, holds it in staging until enough release managers signed off,
-publishes it in an order that a crash cannot spoil, and lets anyone verify it.
+		Long: `Sello builds every artifact of a release, programs, archives and container
+images, in sandboxes without a network, proves what went into it, holds it in
+staging until enough release managers signed off, publishes it in an order that a
+crash cannot spoil, and lets anyone verify it.
 
 From two reviewed files: sello.yaml says how to build, releases/VERSION.yaml
 says what to release. Start with: sello init

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,21 @@ func encode(w io.Writer, v any) error {
 }
 
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.streams.Out, format, args...) }
+
+// perform does the work of a verb that takes long, with progress, the lock and the way to go on after a failure; then prints what it made.
+func perform[T any](a *app, cmd *cobra.Command, args []string, do func(context.Context, *release.Project) (*T, error), human func(*release.Project, *T)) error {
+	p, done, err := a.work(cmd.Context(), cmd, args)
+	if err != nil {
+		return err
+	}
+	defer done()
+	made, err := do(cmd.Context(), p)
+	done() // progress is at its end before the result is printed
+	if err != nil {
+		return err
+	}
+	return a.result(made, func() { human(p, made) })
+}
 
 // next prints the command to go on with.
 func (a *app) next(lines ...string) {
@@ -76,38 +92,31 @@ func (a *app) stageCommand() *cobra.Command {
 		Use:   "stage RELEASE-FILE",
 		Short: "Build, pack, describe and attest a release, and stage it",
 		Long: `Stage builds the release that a merged release file names: it exports the source
-from git objects, fetches and verifies toolchain and modules, builds each
-platform in a sandbox without a network, packs, describes, signs provenance, and
-writes all of it to the staging bucket, stage.json last. The digest of stage.json
-is written into the release file; commit it.
+from git objects, fetches and verifies toolchain, modules and base images, builds
+each platform in a sandbox without a network, packs archives, makes container
+images, describes, signs provenance, and writes all of it to the staging bucket,
+stage.json last. The digest of stage.json is written into the release file; commit
+it. Images go to their staging repositories, too, where the definition names some.
 
 Run it again after a failure: what is done is recognised by digest.`,
 		Example: "  sello stage releases/v1.4.2.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			if err := a.setEngine(cmd.Context(), p); err != nil {
-				return err
-			}
-			staged, err := p.Stage(cmd.Context(), a.fromHere(p, args[0]))
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(staged, func() {
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Staged, error) {
+				if err := a.setEngine(ctx, p); err != nil {
+					return nil, err
+				}
+				return p.Stage(ctx, a.fromHere(p, args[0]))
+			}, func(_ *release.Project, staged *release.Staged) {
 				verb := "staged"
 				if staged.Already {
 					verb = "already staged"
 				}
 				images := ""
 				if staged.Images > 0 {
-					images = fmt.Sprintf(", %d images", staged.Images)
+					images = ", " + count(staged.Images, "image")
 				}
-				a.printf("%s %s %s: %d artifacts, %s%s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, staged.Artifacts, size(staged.Size), images, shown(staged.Where), staged.Digest)
+				a.printf("%s %s %s: %s, %s%s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, count(staged.Artifacts, "artifact"), size(staged.Size), images, shown(staged.Where), staged.Digest)
 				a.warnBuilt(staged.Built)
 				if staged.Recorded {
 					a.next("git commit -m 'Record the stage digest of "+staged.Version+"' "+staged.Path+"   # it is written there; have it reviewed", "sello sign-off "+staged.Path)
@@ -132,27 +141,22 @@ the stage, and refuses when the digest differs (exit code 5).`,
 		Example: "  sello sign-off releases/v1.4.2.yaml\n  sello sign-off releases/v1.4.2.yaml --as second-manager --rebuild",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			if o.Rebuild {
-				if err := a.setEngine(cmd.Context(), p); err != nil {
-					return err
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.SignedOff, error) {
+				if o.Rebuild {
+					if err := a.setEngine(ctx, p); err != nil {
+						return nil, err
+					}
 				}
-			}
-			made, err := p.SignOff(cmd.Context(), a.fromHere(p, args[0]), o)
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
+				return p.SignOff(ctx, a.fromHere(p, args[0]), o)
+			}, func(_ *release.Project, made *release.SignedOff) {
 				how := "verified"
 				if made.Rebuilt {
 					how = "verified and rebuilt with the same digest"
 				}
 				a.printf("%s signed off %s: %s\n  stage %s\n  %d of %d sign-offs by managers\n", made.Identity, made.Version, how, made.Stage, made.Counted, made.Needed)
+				for _, img := range made.Images {
+					a.printf("  image %s\n", img)
+				}
 				a.built(made.Built)
 				if made.Counted >= made.Needed {
 					a.next("sello promote " + made.Path)
@@ -178,8 +182,9 @@ func (a *app) promoteCommand() *cobra.Command {
 		Short: "Verify everything, then copy the stage to production by digest",
 		Long: `Promote is the gate: it verifies every artifact, every attestation and the
 sign-offs, and refuses with a reason (exit code 3; 4 while sign-offs are
-missing). Then it copies by digest, reads production back and verifies it.
-Nothing that is published is ever overwritten.
+missing). Then it copies files and images by digest, reads production back and
+verifies it. Images get their tags last, from sello release. Nothing that is
+published is ever overwritten.
 
 With --manifest, a promotion manifest as kpromo reads it says which images should
 be where, and there is no release file: what is missing is copied by digest, what
@@ -198,24 +203,16 @@ none is set unless every image is in its place.`,
 			case len(args) == 0:
 				return usage("there is nothing to promote", "sello promote RELEASE-FILE, or sello promote --manifest FILE")
 			}
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			made, err := p.Promote(cmd.Context(), a.fromHere(p, args[0]))
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
-				a.printf("promoted %s %s: %d files copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, made.Copied, made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Promoted, error) {
+				return p.Promote(ctx, a.fromHere(p, args[0]))
+			}, func(_ *release.Project, made *release.Promoted) {
+				a.printf("promoted %s %s: %s copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, count(made.Copied, "file"), made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)
 				}
 				if len(made.Images) > 0 {
 					n := made.ImageCopies
-					a.printf("  %d blobs sent (%s), %d mounted, %d were there; no tag yet\n", n.Sent, size(n.Bytes), n.Mounted, n.Present)
+					a.printf("  %s sent (%s), %d mounted, %d were there; no tag yet\n", count(int(n.Sent), "blob"), size(n.Bytes), n.Mounted, n.Present)
 				}
 				a.built(made.Built)
 				a.next("sello release " + made.Path)
@@ -243,11 +240,18 @@ func (a *app) promoteManifest(cmd *cobra.Command, m release.ManifestOptions, tru
 	if done == nil {
 		return err
 	}
+	if p, open := a.open(cmd.Context()); open == nil && !m.DryRun { // in a checkout it goes into its history
+		err = errors.Join(err, p.RecordManifest(m, done))
+	}
 	shown := a.result(done, func() {
 		for _, i := range done.Items {
-			a.printf("%-9s %s %s\n", i.State, i.To, strings.Join(i.Tags, " "))
+			a.printf("%-9s %s %s\n", i.State, i.To, strings.Join(append(i.Tagged, i.Tags...), " "))
 		}
-		a.printf("%d to copy, %d to tag, %d in place; %d blobs sent (%s), %d tags set\n", done.Missing, done.Untagged, done.Present, done.Copied.Sent, size(done.Copied.Bytes), len(done.Tagged))
+		if done.DryRun {
+			a.printf("%d to copy, %d to tag, %d in place; nothing was changed\n", done.Missing, done.Untagged, done.Present)
+			return
+		}
+		a.printf("%d copied, %d tagged, %d were in place; %d blobs sent (%s), %d tags set\n", done.Count("copied"), done.Count("tagged"), done.Present, done.Copied.Sent, size(done.Copied.Bytes), len(done.Tagged))
 	})
 	return errors.Join(err, shown)
 }
@@ -282,26 +286,22 @@ func (a *app) releaseCommand() *cobra.Command {
 		Use:   "release RELEASE-FILE",
 		Short: "Tag, sign the release statement, then move the version markers, last",
 		Long: `Release makes a promoted version official: it verifies production from the
-outside, tags the commit, publishes the signed list of all files, and only then
-moves the markers (stable.txt, latest-1.4.txt, …), which never go backwards.
+outside, tags the commit, publishes the signed list of all files, tags the images,
+and only then moves the markers (stable.txt, latest-1.4.txt, …) and the moving
+tags of images, which never go backwards.
 Exit code 4 while the stage is not promoted.`,
 		Example: "  sello release releases/v1.4.2.yaml",
 		Args:    takes(1, 1, "RELEASE-FILE"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, done, err := a.work(cmd.Context(), cmd, args)
-			if err != nil {
-				return err
-			}
-			defer done()
-			made, err := p.Release(cmd.Context(), a.fromHere(p, args[0]))
-			done()
-			if err != nil {
-				return err
-			}
-			return a.result(made, func() {
+			return perform(a, cmd, args, func(ctx context.Context, p *release.Project) (*release.Released, error) {
+				return p.Release(ctx, a.fromHere(p, args[0]))
+			}, func(p *release.Project, made *release.Released) {
 				a.printf("released %s %s\n  %s\n  tag %s at %.12s\n", made.Project, made.Version, shown(made.Where), made.Tag, made.Commit)
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)
+				}
+				for _, img := range made.ImageTags {
+					a.printf("  moved %s\n", img)
 				}
 				if len(made.Markers) > 0 {
 					a.printf("  markers %s\n", strings.Join(made.Markers, ", "))
@@ -310,7 +310,7 @@ Exit code 4 while the stage is not promoted.`,
 				if _, ok := p.Repo.RemoteURL(cmd.Context()); ok && !made.Pushed {
 					push = append(push, "git push origin "+made.Tag)
 				}
-				a.next(append(push, "sello verify "+shown(made.Where)+" --trust "+release.TrustFile)...)
+				a.next(append(push, "sello verify "+release.ShellWord(shown(made.Where))+" --trust "+release.TrustFile)...)
 			})
 		},
 	}
@@ -327,6 +327,14 @@ func (a *app) releaseFiles(cmd *cobra.Command, args []string, _ string) ([]strin
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return files, cobra.ShellCompDirectiveNoFileComp
+}
+
+// count renders a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // size renders bytes for people.

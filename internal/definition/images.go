@@ -35,6 +35,31 @@ func ParseBase(s string) (repository, digest string, ok bool) {
 	return repository, digest, ok && IsRepository(repository) && imageDigest.MatchString(digest)
 }
 
+// Qualified gives the whole name of an image that was written without its registry, as the tools of one public registry let people do:
+// docker.io/library/debian:12 for debian:12. It is "" for everything else. Nothing is completed silently: this is for a message.
+func Qualified(s string) string {
+	name, rest := s, ""
+	if i := strings.IndexAny(s, ":@"); i >= 0 && !strings.Contains(s[i:], "/") {
+		name, rest = s[:i], s[i:]
+	}
+	full := "docker.io/" + name
+	if !strings.Contains(name, "/") {
+		full = "docker.io/library/" + name
+	}
+	if tag, sum, _ := strings.Cut(rest, "@"); IsRepository(name) || name == Scratch || !IsRepository(full) || tag != "" && !imageTag.MatchString(tag[1:]) || sum != "" && !imageDigest.MatchString(sum) {
+		return ""
+	}
+	return full + rest
+}
+
+// pinFix says how to name an image by its digest.
+func pinFix(s string) string {
+	if full := Qualified(s); full != "" {
+		return "write " + full + ", with its registry; then sello pin asks that for the digest and writes it here"
+	}
+	return "sello pin asks the registry for the digest and writes it here"
+}
+
 // ShortName is the last part of an image's name: age for registry.example/team/age.
 func (i Image) ShortName() string { return path.Base(i.Name) }
 

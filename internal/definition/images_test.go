@@ -104,24 +104,31 @@ func TestImageRefusals(t *testing.T) {
 	for name, test := range imageRefusals {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := withImage + "    " + test.edit + "\n"
-			if old, edit, ok := strings.Cut(test.edit, " => "); ok {
-				text = strings.Replace(withImage, old, edit, 1)
-				if text == withImage {
-					t.Fatalf("nothing to edit: %q", old)
-				}
-			}
-			_, err := definition.Parse("sello.yaml", []byte(text))
-			var errs strictyaml.Errors
-			if !errors.As(err, &errs) {
-				t.Fatalf("error is %v, want an Errors", err)
-			}
-			for _, r := range errs {
-				if strings.HasPrefix(r.Code, test.code) && strings.Contains(r.Error()+r.Fix, test.says) {
-					return
-				}
-			}
-			t.Errorf("want %s that says %q; got %v", test.code, test.says, err)
+			refusedEdit(t, withImage, "    ", test.edit, test.code, test.says)
 		})
 	}
+}
+
+// refusedEdit parses a definition with a line added to its end, indented, or with "old => new" replaced in it, and wants it to be
+// refused with a code that begins like code, and says something.
+func refusedEdit(t *testing.T, good, indent, edit, code, says string) {
+	t.Helper()
+	text := good + indent + edit + "\n"
+	if old, with, ok := strings.Cut(edit, " => "); ok {
+		text = strings.Replace(good, old, with, 1)
+		if text == good {
+			t.Fatalf("nothing to edit: %q", old)
+		}
+	}
+	_, err := definition.Parse("sello.yaml", []byte(text))
+	var errs strictyaml.Errors
+	if !errors.As(err, &errs) {
+		t.Fatalf("error is %v, want an Errors", err)
+	}
+	for _, r := range errs {
+		if strings.HasPrefix(r.Code, code) && strings.Contains(r.Error()+r.Fix, says) {
+			return
+		}
+	}
+	t.Errorf("want %s that says %q; got %v", code, says, err)
 }

@@ -84,8 +84,7 @@ func (c checker) repository(at, s string) {
 
 func (c checker) imageBase(at, s string) {
 	if _, _, ok := ParseBase(s); !ok && c.doc.Has(at) {
-		c.refuse(at, "definition-image-base", "the base is not named by a digest: a tag can be moved to other bytes", "registry/path@sha256:… or scratch", quote(s),
-			"sello pin asks the registry for the digest and writes it here")
+		c.refuse(at, "definition-image-base", "the base is not named by a digest: a tag can be moved to other bytes", "registry/path@sha256:… or scratch", quote(s), pinFix(s))
 	}
 }
 

@@ -57,8 +57,7 @@ func (c checker) runRoot(at, s string) {
 	case ok:
 		c.refuse(at, "definition-image-base", "a command needs an image with programs in it", "registry/path@sha256:…", quote(s), "name an image")
 	default:
-		c.refuse(at, "definition-image-base", "the root is not named by a digest: a tag can be moved to other bytes", "registry/path@sha256:…", quote(s),
-			"sello pin asks the registry for the digest and writes it here")
+		c.refuse(at, "definition-image-base", "the root is not named by a digest: a tag can be moved to other bytes", "registry/path@sha256:…", quote(s), pinFix(s))
 	}
 }
 

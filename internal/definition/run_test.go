@@ -1,14 +1,12 @@
 package definition_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sello-release/sello/internal/definition"
-	"github.com/sello-release/sello/internal/strictyaml"
 )
 
 const runRoot = "registry.example/debian@" + digest
@@ -120,24 +118,7 @@ func TestRunRefusals(t *testing.T) {
 	for name, test := range runRefusals {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := withRun + "      " + test.edit + "\n"
-			if old, edit, ok := strings.Cut(test.edit, " => "); ok {
-				text = strings.Replace(withRun, old, edit, 1)
-				if text == withRun {
-					t.Fatalf("nothing to edit: %q", old)
-				}
-			}
-			_, err := definition.Parse("sello.yaml", []byte(text))
-			var errs strictyaml.Errors
-			if !errors.As(err, &errs) {
-				t.Fatalf("error is %v, want an Errors", err)
-			}
-			for _, r := range errs {
-				if r.Code == test.code && strings.Contains(r.Error()+r.Fix, test.says) {
-					return
-				}
-			}
-			t.Errorf("want %s that says %q; got %v", test.code, test.says, err)
+			refusedEdit(t, withRun, "      ", test.edit, test.code, test.says)
 		})
 	}
 }

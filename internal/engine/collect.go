@@ -246,7 +246,7 @@ func (c *collector) hashFile(ctx context.Context, f found) (Output, error) {
 		return Output{}, changed()
 	}
 	sum, crc := sha1.New(), crc32.NewIEEE() // #nosec G401 -- see Output
-	sums, err := digest.Reader(io.TeeReader(contextReader{ctx, io.LimitReader(h, f.info.Size()+1)}, io.MultiWriter(sum, crc)))
+	sums, err := digest.Reader(io.TeeReader(digest.Until(ctx, io.LimitReader(h, f.info.Size()+1)), io.MultiWriter(sum, crc)))
 	if err != nil {
 		return Output{}, fmt.Errorf("read output %s: %w", f.path, err)
 	}
@@ -254,18 +254,6 @@ func (c *collector) hashFile(ctx context.Context, f found) (Output, error) {
 		return Output{}, changed()
 	}
 	return Output{Path: f.path, Executable: f.info.Mode().Perm()&0o100 != 0, Sums: sums, SHA1: hex.EncodeToString(sum.Sum(nil)), CRC32: crc.Sum32()}, nil
-}
-
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 func badName(name, p string) string {

@@ -42,12 +42,6 @@ type Event struct {
 // Sink receives events. A graph calls Event from one goroutine at a time; it must not block for long.
 type Sink interface{ Event(Event) }
 
-// SinkFunc is a function as a Sink.
-type SinkFunc func(Event)
-
-// Event implements Sink.
-func (f SinkFunc) Event(e Event) { f(e) }
-
 // eventJSON is the shape of an event on the wire. Fields are added, never removed or renamed.
 type eventJSON struct {
 	Time     time.Time         `json:"time"`

@@ -108,9 +108,6 @@ func (j *Journal) index(r Record) {
 	}
 }
 
-// Path is where the journal is.
-func (j *Journal) Path() string { return j.path }
-
 // Close closes the file.
 func (j *Journal) Close() error { return j.f.Close() }
 

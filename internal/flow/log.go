@@ -171,39 +171,39 @@ func createBelow(dir, name string) (*os.File, error) {
 	return root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 }
 
-// filter is how secrets are kept out of everything that leaves a step: it wraps a writer.
-type filter func(io.Writer) io.Writer
+// Filter is how secrets are kept out of everything that leaves a step: it wraps a writer. Nil lets everything through.
+type Filter func(io.Writer) io.Writer
 
-// text passes a string through the filter.
-func (f filter) text(s string) string {
+// Text passes a string through the filter.
+func (f Filter) Text(s string) string {
 	if f == nil || s == "" {
 		return s
 	}
 	var b strings.Builder
 	w := f(&b)
 	_, _ = io.WriteString(w, s)
-	finish(w)
+	Finish(w)
 	return b.String()
 }
 
-// error gives err as it is when the filter finds nothing in it; otherwise an error with the
+// Error gives err as it is when the filter finds nothing in it; otherwise an error with the
 // same code and the filtered text.
-func (f filter) error(err error) error {
-	if f == nil || err == nil || f.text(err.Error()) == err.Error() {
+func (f Filter) Error(err error) error {
+	if f == nil || err == nil || f.Text(err.Error()) == err.Error() {
 		return err
 	}
 	var r *gate.Refusal
 	if errors.As(err, &r) {
 		return &gate.Refusal{
-			Code: r.Code, Class: r.Class, What: f.text(r.What), Where: f.text(r.Where),
-			Expected: f.text(r.Expected), Actual: f.text(r.Actual), Fix: f.text(r.Fix),
+			Code: r.Code, Class: r.Class, What: f.Text(r.What), Where: f.Text(r.Where),
+			Expected: f.Text(r.Expected), Actual: f.Text(r.Actual), Fix: f.Text(r.Fix),
 		}
 	}
-	return errors.New(f.text(err.Error()))
+	return errors.New(f.Text(err.Error()))
 }
 
-// finish lets a filter write what it held back.
-func finish(w io.Writer) {
+// Finish lets a filter write what it held back.
+func Finish(w io.Writer) {
 	switch w := w.(type) {
 	case *stepLog:
 	case interface{ Flush() error }:

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/user"
 	"runtime"
@@ -25,7 +24,7 @@ type Options struct {
 	LogDir  string         // folder for the steps' logs; "" keeps none
 	// Filter wraps every writer that output and messages of steps go through, to keep secrets
 	// out; what it gives is flushed (or closed) at the end. nil: none.
-	Filter func(io.Writer) io.Writer
+	Filter Filter
 	// Backoff is the pause after the given attempt (from 1) failed. nil: 1 s, 2 s, 4 s, … up to 30 s.
 	Backoff func(attempt int) time.Duration
 }
@@ -47,7 +46,7 @@ type runner struct {
 	o       Options
 	id      string
 	events  events
-	filter  filter
+	filter  Filter
 	summary Summary
 	failed  []error
 }
@@ -87,7 +86,7 @@ func (g *Graph) Run(ctx context.Context, o Options) (Summary, error) {
 	r.summary.Duration = time.Since(start)
 	end := Record{Time: now(), Run: r.id, Event: RecordEnd, Duration: seconds(r.summary.Duration)}
 	if err != nil {
-		end.Error, end.Code = r.filter.text(err.Error()), gate.Code(err)
+		end.Error, end.Code = r.filter.Text(err.Error()), gate.Code(err)
 	}
 	if werr := o.Journal.append(end, true); werr != nil && !errors.Is(err, werr) {
 		err = errors.Join(err, werr)

@@ -41,7 +41,7 @@ func (r *runner) step(ctx context.Context, n *node) outcome {
 	if errors.As(err, &p) {
 		_, _ = io.WriteString(run.out, p.Stack)
 	}
-	finish(run.out)
+	Finish(run.out)
 	log.close()
 	took := time.Since(start)
 	if err != nil {
@@ -133,7 +133,7 @@ func retryable(err error) bool {
 
 // fail records the failure of a step. log is nil when it had not started.
 func (r *runner) fail(ctx context.Context, n *node, log *stepLog, took time.Duration, err error) outcome {
-	err = r.filter.error(err)
+	err = r.filter.Error(err)
 	// A step that was told to stop may say so in any way: its command was killed, its connection closed.
 	o := outcome{n: n, cancelled: ctx.Err() != nil}
 	failure := &StepError{Step: n.name, Err: err, Duration: took}
@@ -158,7 +158,7 @@ func (r *runner) fail(ctx context.Context, n *node, log *stepLog, took time.Dura
 
 // emitFiltered sends what a step says, without secrets.
 func (r *runner) emitFiltered(e Event) {
-	e.Text = r.filter.text(e.Text)
-	e.Err = r.filter.error(e.Err)
+	e.Text = r.filter.Text(e.Text)
+	e.Err = r.filter.Error(e.Err)
 	r.events.emit(e)
 }

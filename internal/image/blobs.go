@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -98,7 +97,7 @@ func (b *Blobs) place(lasting bool, write func(io.Writer) (hex string, err error
 	if !lasting {
 		return nil
 	}
-	return syncFolder(b.dir, filepath.Dir(blobPath(hex)))
+	return pack.SyncFolder(b.dir, filepath.Dir(blobPath(hex)))
 }
 
 // Exists reports whether a blob of that digest and size is there. It does not read it: see Good.
@@ -165,16 +164,4 @@ func (b *Blobs) Fetch(_ context.Context, target ocispec.Descriptor) (io.ReadClos
 		return nil, err
 	}
 	return verified(f, target), nil
-}
-
-// syncFolder makes a rename last through a power cut. Windows has nothing of the kind.
-func syncFolder(dir *os.Root, name string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := dir.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

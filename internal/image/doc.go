@@ -3,7 +3,7 @@
 // Making: Layer packs files into a layer, Build writes the configuration and the manifest
 // of one platform, Index joins platforms. The same input gives the same bytes, on one core or many; each
 // byte of a layer is read, hashed and compressed once. Everything lands in Blobs, a folder in which each blob
-// is named by its digest; WriteLayout makes that folder an OCI image layout.
+// is named by its digest.
 //
 // Reading: whatever gives bytes is a Fetcher, and is not trusted. Every blob is held to
 // the digest and size under which it was asked for. ReadBase finds the image of one platform,

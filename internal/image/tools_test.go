@@ -18,6 +18,8 @@ import (
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/image"
 	"github.com/sello-release/sello/internal/pack"
+	"github.com/sello-release/sello/internal/registry"
+	"github.com/sello-release/sello/internal/store"
 )
 
 // tool runs a program that judges what we wrote.
@@ -81,8 +83,7 @@ func savedLayout(t *testing.T) (dir string, index ocispec.Descriptor) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	root := openRoot(t, dir)
-	b, err := image.NewBlobs(root)
+	b, err := image.NewBlobs(openRoot(t, t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,12 +101,21 @@ func savedLayout(t *testing.T) (dir string, index ocispec.Descriptor) {
 			Layers: []image.AddedLayer{{LayerDesc: layer, CreatedBy: "tool"}}}).Manifest)
 	}
 	index = makeIndex(t, b, manifests...)
-	named := index
-	named.Annotations = map[string]string{ocispec.AnnotationRefName: "v1"}
-	if err := image.WriteLayout(root, []ocispec.Descriptor{named}); err != nil {
+	writeLayout(t, dir, b, index, "v1")
+	return dir, index
+}
+
+// writeLayout makes a layout with one root of that name.
+func writeLayout(t *testing.T, dir string, b *image.Blobs, root ocispec.Descriptor, name string) {
+	t.Helper()
+	to, err := store.Open("file://"+dir, "")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return dir, index
+	root.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+	if err := registry.WriteLayout(t.Context(), store.Folder{Bucket: to}, b.Fetch, []ocispec.Descriptor{root}, nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestGoContainerRegistryValidates(t *testing.T) {
@@ -161,12 +171,9 @@ func TestUmociUnpacksAndTheProgramRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := base.Manifest
-	named.Annotations = map[string]string{ocispec.AnnotationRefName: "host"}
-	if err := image.WriteLayout(root, []ocispec.Descriptor{named}); err != nil {
-		t.Fatal(err)
-	}
-	tool(t, "umoci", "unpack", "--rootless", "--image", dir+":host", bundle)
+	single := t.TempDir()
+	writeLayout(t, single, b, base.Manifest, "host")
+	tool(t, "umoci", "unpack", "--rootless", "--image", single+":host", bundle)
 	rootfs := filepath.Join(bundle, "rootfs")
 	if out := tool(t, filepath.Join(rootfs, "usr/bin/alias"), "--version"); !strings.HasPrefix(out, "tool v1.2.3") {
 		t.Errorf("printed %q", out)

@@ -56,7 +56,7 @@ func ToFile(dir *os.Root, name string, write func(io.Writer) error) (sums digest
 		return sums, err
 	}
 	kept = true
-	return sums, syncFolder(dir, parent)
+	return sums, SyncFolder(dir, parent)
 }
 
 func fill(f *os.File, write func(io.Writer) error) (sums digest.Sums, err error) {
@@ -65,8 +65,8 @@ func fill(f *os.File, write func(io.Writer) error) (sums digest.Sums, err error)
 	return sums, write(io.MultiWriter(f, h))
 }
 
-// syncFolder makes a rename last through a power cut. Windows has nothing of the kind.
-func syncFolder(dir *os.Root, name string) error {
+// SyncFolder makes a rename last through a power cut. Windows has nothing of the kind.
+func SyncFolder(dir *os.Root, name string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}

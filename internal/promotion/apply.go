@@ -31,7 +31,7 @@ type Report struct {
 // copiers is how many images are copied at once; each sends several blobs at once.
 const copiers = 4
 
-// Apply carries out a plan: it copies what is missing, looks at all tags once more, and
+// Apply carries out a plan, and says in its items what came of them: it copies what is missing, looks at all tags once more, and
 // sets them. Any failure, also one that the plan holds, leaves every tag as it is; the
 // images that could be copied stay, without tags. The error has all of them.
 //
@@ -53,6 +53,7 @@ func Apply(ctx context.Context, p *Plan, r Registries) (Report, error) {
 			defer mu.Unlock()
 			report.Copied = report.Copied.Add(stats)
 			wrong[i] = err
+			p.Items[i].copied(err)
 			return nil
 		})
 	}
@@ -64,6 +65,16 @@ func Apply(ctx context.Context, p *Plan, r Registries) (Report, error) {
 		return report, fmt.Errorf("look at tags: %w", err)
 	}
 	return report, setTags(ctx, p, r, &report)
+}
+
+// copied takes down what came of copying an item.
+func (i *Item) copied(err error) {
+	switch {
+	case err != nil:
+		i.State, i.Err = Failed, err
+	case i.State == Missing:
+		i.State = Copied
+	}
 }
 
 // done reports whether nothing at all is to be done: tags are set last, so where all of
@@ -87,14 +98,21 @@ func lookAgain(ctx context.Context, p *Plan, look Look) error {
 
 func setTags(ctx context.Context, p *Plan, r Registries, report *Report) error {
 	var wrong []error
-	for _, item := range p.Items {
+	for n := range p.Items {
+		item := &p.Items[n]
+		var open []string
 		for _, tag := range item.Tags {
 			set, err := r.TagNew(ctx, item.To, item.Desc, tag)
 			if err != nil {
-				wrong = append(wrong, err)
+				wrong, open = append(wrong, err), append(open, tag)
+				item.State, item.Err = Failed, err
 			} else if set {
 				report.Tagged = append(report.Tagged, item.To+":"+tag)
+				item.Set = append(item.Set, tag)
 			}
+		}
+		if item.Tags = open; item.State == Untagged {
+			item.State = Tagged
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {

@@ -188,27 +188,3 @@ func (m *Manifest) Source() string {
 	}
 	return ""
 }
-
-// Without gives a manifest with those digests and tags that old does not list: what a
-// change of the file asks for, so that a large file need not be looked through again.
-func (m *Manifest) Without(old *Manifest) *Manifest {
-	before := map[string]map[string][]string{}
-	for _, image := range old.Images {
-		before[image.Name] = image.Dmap
-	}
-	rest := &Manifest{Registries: m.Registries}
-	for _, image := range m.Images {
-		dmap := map[string][]string{}
-		for d, tags := range image.Dmap {
-			had, listed := before[image.Name][d]
-			added := slices.DeleteFunc(slices.Clone(tags), func(t string) bool { return slices.Contains(had, t) })
-			if !listed || len(added) > 0 {
-				dmap[d] = added
-			}
-		}
-		if len(dmap) > 0 {
-			rest.Images = append(rest.Images, Image{Name: image.Name, Dmap: dmap})
-		}
-	}
-	return rest
-}

@@ -151,25 +151,6 @@ func TestALargeManifestIsRead(t *testing.T) {
 	}
 }
 
-func TestWithoutGivesWhatAChangeAdds(t *testing.T) {
-	t.Parallel()
-	old, now := want(), want()
-	now.Images[0].Dmap[hex("a")] = []string{"v1.36.1", "latest", "v1.36"}
-	now.Images[0].Dmap[hex("d")] = []string{"v1.36.2"}
-	now.Images = append(now.Images, promotion.Image{Name: "new", Dmap: map[string][]string{hex("e"): {}}})
-	got := now.Without(old).Images
-	want := []promotion.Image{
-		{Name: "kube-proxy", Dmap: map[string][]string{hex("a"): {"v1.36"}, hex("d"): {"v1.36.2"}}},
-		{Name: "new", Dmap: map[string][]string{hex("e"): {}}},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if rest := now.Without(now).Images; len(rest) != 0 {
-		t.Errorf("%v", rest)
-	}
-}
-
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(registries), []byte(images))
 	f.Add([]byte(registries+indent(images)), []byte("[]"))

@@ -25,6 +25,13 @@ const (
 	Refused  State = "refused"  // Err says why
 )
 
+// States that Apply leaves behind.
+const (
+	Copied State = "copied" // it was missing, and is there now
+	Tagged State = "tagged" // it was there, and has tags now that were not set
+	Failed State = "failed" // it could not be copied or tagged; Err says why
+)
+
 // Item is one digest of one image for one destination.
 type Item struct {
 	Image  string
@@ -32,6 +39,7 @@ type Item struct {
 	To     string // repository in the destination
 	Digest digest.Digest
 	Tags   []string // tags that are not set yet
+	Set    []string // tags that Apply set
 	Desc   ocispec.Descriptor
 	State  State
 	Err    error // a *gate.Refusal, or why it could not be found out

@@ -119,6 +119,33 @@ func codes(err error) (all []string) {
 	return all
 }
 
+func TestApplySaysWhatBecameOfEachItem(t *testing.T) {
+	t.Parallel()
+	w := staged()
+	w.holds["prod.example/a@"+hex("a")] = hex("a")
+	p := plan(t, small(), w)
+	if _, err := promotion.Apply(t.Context(), p, w); err != nil {
+		t.Fatal(err)
+	}
+	a, b := p.Items[0], p.Items[1]
+	if a.State != promotion.Tagged || !slices.Equal(a.Set, []string{"v1"}) || len(a.Tags) != 0 {
+		t.Errorf("an image without its tag: %s, set %v, open %v", a.State, a.Set, a.Tags)
+	}
+	if b.State != promotion.Copied || !slices.Equal(b.Set, []string{"latest", "v1"}) || len(b.Tags) != 0 {
+		t.Errorf("a missing image: %s, set %v, open %v", b.State, b.Set, b.Tags)
+	}
+
+	w = staged()
+	w.fails["copy prod.example/b"] = "registry-denied"
+	p = plan(t, small(), w)
+	if _, err := promotion.Apply(t.Context(), p, w); gate.Code(err) != "registry-denied" {
+		t.Errorf("a copy that fails gives %v", err)
+	}
+	if a, b := p.Items[0], p.Items[1]; a.State != promotion.Copied || len(a.Set) != 0 || b.State != promotion.Failed || gate.Code(b.Err) != "registry-denied" {
+		t.Errorf("after a failed copy: %s with %v, %s with %v", a.State, a.Set, b.State, b.Err)
+	}
+}
+
 func TestThePlanIsAlgebraOfSets(t *testing.T) {
 	t.Parallel()
 	const a, b = "prod.example/a", "prod.example/b"

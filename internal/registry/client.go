@@ -172,8 +172,8 @@ func (c *Client) holder(ref Reference, digest string) string {
 	return c.blobs[ref.Registry+" "+digest]
 }
 
-// userCredentials reads the logins of podman and docker, in the order in which podman looks.
-func userCredentials() (auth.CredentialFunc, error) {
+// loginFiles are the files with the logins of podman and docker, in the order in which podman looks.
+func loginFiles() []string {
 	var paths []string
 	if p := os.Getenv("REGISTRY_AUTH_FILE"); p != "" {
 		paths = append(paths, p)
@@ -189,8 +189,13 @@ func userCredentials() (auth.CredentialFunc, error) {
 	} else if home, err := os.UserHomeDir(); err == nil {
 		paths = append(paths, filepath.Join(home, ".docker", "config.json"))
 	}
+	return paths
+}
+
+// userCredentials reads the logins of podman and docker.
+func userCredentials() (auth.CredentialFunc, error) {
 	var logins []auth.CredentialFunc
-	for _, p := range paths {
+	for _, p := range loginFiles() {
 		if _, err := os.Stat(p); err != nil {
 			continue
 		}

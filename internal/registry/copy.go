@@ -28,11 +28,11 @@ type CopyOptions struct {
 
 // CopyStats say what a copy did.
 type CopyStats struct {
-	Manifests int64 // manifests and indexes that were put there
-	Sent      int64 // blobs whose bytes were sent
-	Mounted   int64 // blobs taken over from another repository of the registry
-	Present   int64 // blobs and manifests that were there
-	Bytes     int64 // bytes of the blobs that were sent
+	Manifests int64 `json:"manifests"` // manifests and indexes that were put there
+	Sent      int64 `json:"sent"`      // blobs whose bytes were sent
+	Mounted   int64 `json:"mounted"`   // blobs taken over from another repository of the registry
+	Present   int64 `json:"present"`   // blobs and manifests that were there
+	Bytes     int64 `json:"bytes"`     // bytes of the blobs that were sent
 }
 
 // Add gives the sum of both.

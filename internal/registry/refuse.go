@@ -58,9 +58,12 @@ func (e sourceError) Unwrap() error { return e.error }
 
 func absent(where, missing string) error {
 	r := &gate.Refusal{Code: missing, Where: where}
-	if missing == "image-missing" {
-		r.What, r.Fix = "the registry does not have this content", "check the digest or tag; what was deleted has to be staged again"
-	} else {
+	switch {
+	case missing == "image-missing" && strings.Contains(where, "@"):
+		r.What, r.Fix = "the registry does not have this content", "check the digest; what was deleted has to be staged or copied again"
+	case missing == "image-missing":
+		r.What, r.Fix = "the repository has no such tag", "check how the tag is written; sello release sets the tags of a release, and promotion sets none"
+	default:
 		r.What, r.Fix = "the registry does not have this repository", "check the name; some registries want a repository to be created before the first push"
 	}
 	return r

@@ -18,9 +18,6 @@ import (
 	"github.com/sello-release/sello/internal/stage"
 )
 
-// bundleSuffix names the provenance bundle beside an artifact.
-const bundleSuffix = ".sigstore.json"
-
 // attestPlatform signs the provenance of all artifacts of a platform ("" for those of none), and lays the bundle beside each of
 // them: one statement for those that the Go command made, one for those that commands made, and one for what was packed
 // from both. It runs in the control plane: no step ever sees the signer.
@@ -66,7 +63,7 @@ func (a *assembly) compilesOf(s stage.Artifact) []build.Compile {
 		builds = []string{s.Build}
 	} else {
 		for _, ar := range a.plan.Archives {
-			if ar.Name == s.Name || ar.Name+sbomSuffix == s.Name {
+			if ar.Name == s.Name || ar.Name+stage.SBOMSuffix == s.Name {
 				builds = ar.Builds
 			}
 		}
@@ -111,7 +108,7 @@ func (a *assembly) attest(ctx context.Context, g *attested, invocation string, s
 		return fmt.Errorf("sign provenance: %w", err)
 	}
 	for _, s := range g.subjects {
-		if err := writeFile(a.filePath(s.Name+bundleSuffix), bundle); err != nil {
+		if err := writeFile(a.filePath(s.Name+stage.BundleSuffix), bundle); err != nil {
 			return fmt.Errorf("write provenance: %w", err)
 		}
 	}

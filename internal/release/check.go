@@ -48,7 +48,9 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 		case filepath.Base(name) == TrustFile:
 			trusted, err = trust.Parse(name, data)
 		default:
-			def, err = p.checkDefinition(name, data)
+			if def, err = p.checkDefinition(name, data); err == nil {
+				err = p.patternsMatch(ctx, name, data)
+			}
 			err = p.withDigests(ctx, err)
 		}
 		if err != nil {

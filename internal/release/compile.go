@@ -49,27 +49,35 @@ func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (C
 func (a *assembly) runStep(ctx context.Context, c build.Compile, step engine.Step, r *flow.Run, out string) (Compiled, error) {
 	hashed := digest.NewSHA256()
 	step.Log = io.MultiWriter(r.Log(), hashed)
+	if a.project.Filter != nil { // so that what is recorded is the digest of the log that is kept
+		step.Log = a.project.Filter(step.Log)
+	}
 	result, err := a.project.Engine.Run(ctx, step)
+	flow.Finish(step.Log)
 	if err != nil {
 		return Compiled{}, err
 	}
 	if result.ExitCode != 0 {
 		return Compiled{}, &gate.Refusal{Code: "build-failed", Class: gate.Failed, Where: c.Name(), What: "the build failed", Expected: "exit code 0",
-			Actual: fmt.Sprintf("exit code %d", result.ExitCode), Fix: fixBuild(out)}
+			Actual: fmt.Sprintf("exit code %d", result.ExitCode), Fix: fixBuild(c, out)}
 	}
 	return Compiled{Started: result.Started.UTC(), Finished: result.Finished.UTC(), Isolation: result.Isolation, Materials: step.Materials(),
 		Log: material.Material{Name: c.Name() + ".log", Digest: map[string]string{"sha256": hashed.Sums().SHA256}}}, nil
 }
 
-// lowSpace is how little room on the disk makes one doubt that the compiler failed for the program's sake, in bytes.
+// lowSpace is how little room on the disk makes one doubt that a build failed for the program's sake, in bytes.
 const lowSpace = 64 << 20
 
 // fixBuild says what to do about a build that failed, by the room that it had.
-func fixBuild(out string) string {
-	if free, err := available(out); err == nil && free < lowSpace {
-		return fmt.Sprintf("free space: %.1f MiB are left in %s; if that is not what the log says, mend what the compiler says, and propose a commit that has it mended", float64(free)/(1<<20), out)
+func fixBuild(c build.Compile, out string) string {
+	mend := "mend what the compiler says, and propose a commit that has it mended"
+	if c.Run != nil {
+		mend = "mend what the command says in its log, or builds[].run in sello.yaml, and propose a commit that has it mended"
 	}
-	return "mend what the compiler says, and propose a commit that has it mended"
+	if free, err := available(out); err == nil && free < lowSpace {
+		return fmt.Sprintf("free space: %.1f MiB are left in %s; if that is not what the log says, %s", float64(free)/(1<<20), out, mend)
+	}
+	return mend
 }
 
 // programs gives the main packages of a compile.

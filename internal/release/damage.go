@@ -47,7 +47,7 @@ func (s *staged) mendable(err error, file string) error {
 
 // inStage gives the object's name of a file that a verdict names, by its path in the stage or among its files.
 func (s *staged) inStage(where string) string {
-	name := strings.TrimSuffix(where, bundleSuffix)
+	name := strings.TrimSuffix(where, stage.BundleSuffix)
 	if s.list.Find(name) != nil || s.list.Find(where) != nil {
 		return s.File(where)
 	}
@@ -67,8 +67,8 @@ func (s *staged) lacking(ctx context.Context) (missing, changed []string, err er
 	}
 	for _, a := range s.list.Artifacts {
 		size, there := sizes[s.File(a.Name)]
-		if _, attested := sizes[s.File(a.Name+bundleSuffix)]; !attested {
-			missing = append(missing, a.Name+bundleSuffix)
+		if _, attested := sizes[s.File(a.Name+stage.BundleSuffix)]; !attested {
+			missing = append(missing, a.Name+stage.BundleSuffix)
 		}
 		switch {
 		case !there:
@@ -120,7 +120,7 @@ func (s *Status) damage(ctx context.Context, found *staged) error {
 		return err
 	case len(changed) > 0:
 		s.Detail += fmt.Sprintf("; damaged: %s has another size", changed[0])
-		s.Next = "rm " + store.Place(found.Bucket, found.File(changed[0])) + " && sello stage " + s.Path
+		s.Next = "rm " + ShellWord(store.Place(found.Bucket, found.File(changed[0]))) + " && sello stage " + s.Path
 	case len(missing) > 0:
 		s.Detail += fmt.Sprintf("; damaged: %s%s missing", missing[0], more(len(missing)-1))
 		s.Next = "sello stage " + s.Path

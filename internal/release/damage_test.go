@@ -64,7 +64,7 @@ func TestDamagedStage(t *testing.T) {
 	refusedAs(t, err, "release-file-missing", "sello stage releases/v1.0.0.yaml")
 	again()
 
-	bundle := filepath.Join(files, "bin", "linux", "amd64", "hello"+bundleSuffix)
+	bundle := filepath.Join(files, "bin", "linux", "amd64", "hello"+".sigstore.json")
 	write(t, bundle, "{")
 	_, err = p.SignOff(ctx, "v1.0.0", SignOffOptions{})
 	refusedAs(t, err, "bad-json", "remove "+bundle)

@@ -14,9 +14,6 @@ import (
 	"github.com/sello-release/sello/internal/stage"
 )
 
-// sbomSuffix names the bill of materials beside an artifact.
-const sbomSuffix = ".spdx.json"
-
 // describePlatform writes the SPDX document of each output and archive of a platform.
 func (a *assembly) describePlatform(platform string) ([]stage.Artifact, error) {
 	programs, err := a.readPrograms(platform)
@@ -80,7 +77,7 @@ func (a *assembly) describe(in sbom.Input) (stage.Artifact, error) {
 	if err != nil {
 		return stage.Artifact{}, fmt.Errorf("describe %s: %w", in.Name, err)
 	}
-	return a.writeSBOM(in.Name+sbomSuffix, doc)
+	return a.writeSBOM(in.Name+stage.SBOMSuffix, doc)
 }
 
 func (a *assembly) writeSBOM(name string, doc []byte) (stage.Artifact, error) {

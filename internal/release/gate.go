@@ -49,11 +49,11 @@ func (p *Project) findStage(ctx context.Context, c *Candidate, staging store.Buc
 		}
 	}
 	if found == nil {
-		actual := "no stage"
+		actual, class := "no stage", gate.Waiting
 		if len(refs) > 0 {
-			actual = "stage " + refs[0].Digest
+			actual, class = "stage "+refs[0].Digest, gate.Refused
 		}
-		return nil, &gate.Refusal{Code: "stage-missing", Where: fmt.Sprint(staging), What: "the release is not staged", Expected: orText(c.Release.Stage, "a stage of "+c.Release.Version),
+		return nil, &gate.Refusal{Code: "stage-missing", Class: class, Where: fmt.Sprint(staging), What: "the release is not staged", Expected: orText(c.Release.Stage, "a stage of "+c.Release.Version),
 			Actual: actual, Fix: "sello stage " + c.Path}
 	}
 	s := &staged{StageRef: *found}
@@ -120,7 +120,7 @@ func readSignOffs(ctx context.Context, b store.Bucket, prefix string) (map[strin
 	}
 	out := map[string][]byte{}
 	for _, info := range infos {
-		name, ok := strings.CutSuffix(strings.TrimPrefix(info.Name, prefix), bundleSuffix)
+		name, ok := strings.CutSuffix(strings.TrimPrefix(info.Name, prefix), stage.BundleSuffix)
 		if !ok {
 			continue
 		}

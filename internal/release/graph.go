@@ -135,7 +135,7 @@ func (a *assembly) runGraph(ctx context.Context, g *flow.Graph, verb string) err
 	}
 	defer journal.Close()
 	_, err = g.Run(ctx, flow.Options{
-		Journal: journal, Sink: a.project.Events, Verb: verb, LogDir: a.path("logs"),
+		Journal: journal, Sink: a.project.Events, Verb: verb, LogDir: a.path("logs"), Filter: a.project.Filter,
 		Limits: map[string]int{"build": parallelBuilds, "pack": 2},
 	})
 	return err

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,13 +41,43 @@ type ManifestDone struct {
 	Items    []ManifestItem     `json:"items"`
 	Tagged   []string           `json:"tagged"`
 	Copied   registry.CopyStats `json:"copied"`
+	DryRun   bool               `json:"dryRun"`
+}
+
+// Count gives how many items are in a state.
+func (d *ManifestDone) Count(state string) int {
+	n := 0
+	for _, i := range d.Items {
+		if i.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// changed names the images that were copied or tagged.
+func (d *ManifestDone) changed() []ImageRef {
+	var out []ImageRef
+	for _, i := range d.Items {
+		name, sum, _ := strings.Cut(i.To, "@")
+		if i.State != string(promotion.Copied) && len(i.Tagged) == 0 {
+			continue
+		}
+		ref := ImageRef{Name: name, Digest: sum, Tags: []string{}}
+		for _, tag := range i.Tagged {
+			ref.Tags = append(ref.Tags, name+":"+tag)
+		}
+		out = append(out, ref)
+	}
+	return out
 }
 
 // ManifestItem is one digest for one destination.
 type ManifestItem struct {
-	To     string   `json:"to"` // registry/repository@sha256:…
-	State  string   `json:"state"`
-	Tags   []string `json:"tags,omitempty"` // that are not set yet
+	To     string   `json:"to"`               // registry/repository@sha256:…
+	State  string   `json:"state"`            // missing, untagged, present or refused; after the run also copied, tagged or failed
+	Tags   []string `json:"tags,omitempty"`   // that are not set yet
+	Tagged []string `json:"tagged,omitempty"` // that were set now
 	Reason string   `json:"reason,omitempty"`
 }
 
@@ -72,20 +103,39 @@ func PromoteManifest(ctx context.Context, o ManifestOptions) (*ManifestDone, err
 			return nil, err
 		}
 	}
-	out := &ManifestDone{Missing: plan.Count(promotion.Missing), Untagged: plan.Count(promotion.Untagged), Present: plan.Count(promotion.Present)}
-	for _, i := range plan.Items {
-		item := ManifestItem{To: i.To + "@" + i.Digest.String(), State: string(i.State), Tags: i.Tags}
-		if i.Err != nil {
-			item.Reason = i.Err.Error()
-		}
-		out.Items = append(out.Items, item)
-	}
+	out := &ManifestDone{Missing: plan.Count(promotion.Missing), Untagged: plan.Count(promotion.Untagged), Present: plan.Count(promotion.Present), Tagged: []string{}, DryRun: o.DryRun}
 	if o.DryRun {
+		out.Items = manifestItems(plan)
 		return out, plan.Err()
 	}
 	done, err := promotion.Apply(ctx, plan, remote)
-	out.Copied, out.Tagged = done.Copied, done.Tagged
+	out.Items, out.Copied = manifestItems(plan), done.Copied
+	out.Tagged = append(out.Tagged, done.Tagged...)
 	return out, err
+}
+
+// manifestItems gives the items of a plan as they are now.
+func manifestItems(plan *promotion.Plan) []ManifestItem {
+	out := []ManifestItem{}
+	for _, i := range plan.Items {
+		item := ManifestItem{To: i.To + "@" + i.Digest.String(), State: string(i.State), Tags: i.Tags, Tagged: i.Set}
+		if i.Err != nil {
+			item.Reason = i.Err.Error()
+		}
+		out = append(out, item)
+	}
+	return out
+}
+
+// RecordManifest puts into the history of a checkout what PromoteManifest did; nothing when it changed nothing.
+func (p *Project) RecordManifest(o ManifestOptions, done *ManifestDone) error {
+	changed := done.changed()
+	if len(changed) == 0 {
+		return nil
+	}
+	return p.append(Entry{Verb: "promote", Images: changed, Attrs: map[string]string{
+		"manifest": o.File, "copied": fmt.Sprint(done.Count(string(promotion.Copied))), "tagged": fmt.Sprint(len(done.Tagged)),
+	}})
 }
 
 // verifyItems verifies each image where it comes from, and lets those that do not pass fail as items.

@@ -25,7 +25,7 @@ type Pinned struct {
 }
 
 // Pin asks registries for the digests of the images that the definition in the working tree names by a tag, and writes them there
-// in the place of the tags. Everything else in the file stays as it is.
+// in the place of the tags; all of them, or none when there is one that no digest is found for. Everything else in the file stays as it is.
 func (p *Project) Pin(ctx context.Context) ([]Pinned, error) {
 	file := filepath.Join(p.Repo.Root(), definition.FileName)
 	data, err := readLimited(file)
@@ -38,14 +38,17 @@ func (p *Project) Pin(ctx context.Context) ([]Pinned, error) {
 		return nil, err
 	}
 	var done []Pinned
+	var wrong []error
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	for _, n := range imageNodes(&doc) {
 		if _, _, pinned := definition.ParseBase(n.Value); pinned {
 			continue
 		}
+		where := fmt.Sprintf("%s:%d:%d", definition.FileName, n.Line, n.Column)
 		to, err := p.digestOf(ctx, n.Value)
 		if err != nil {
-			return nil, err
+			wrong = append(wrong, notPinned(where, n.Value, err))
+			continue
 		}
 		line := lines[n.Line-1]
 		at := bytes.Index(line[min(n.Column-1, len(line)):], []byte(n.Value))
@@ -55,12 +58,29 @@ func (p *Project) Pin(ctx context.Context) ([]Pinned, error) {
 		at += n.Column - 1
 		rest := append([]byte(to), line[at+len(n.Value):]...)
 		lines[n.Line-1] = append(line[:at:at], rest...)
-		done = append(done, Pinned{Where: fmt.Sprintf("%s:%d:%d", definition.FileName, n.Line, n.Column), From: n.Value, To: to})
+		done = append(done, Pinned{Where: where, From: n.Value, To: to})
 	}
-	if len(done) == 0 {
-		return nil, nil
+	if err := errors.Join(wrong...); err != nil || len(done) == 0 {
+		return nil, err
 	}
 	return done, writeFile(file, bytes.Join(lines, nil))
+}
+
+// notPinned says where in the definition the image stands that no digest was found for.
+func notPinned(where, reference string, err error) error {
+	var r *gate.Refusal
+	if !errors.As(err, &r) {
+		return fmt.Errorf("%s: pin %s: %w", where, reference, err)
+	}
+	at := *r
+	at.Where = where
+	if at.Actual == "" {
+		at.Actual = reference
+	}
+	if full := definition.Qualified(reference); full != "" {
+		at.Fix = "write " + full + ", with its registry"
+	}
+	return &at
 }
 
 // imageNodes finds the images that a definition names: images[].base and builds[].run.root.

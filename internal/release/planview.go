@@ -16,19 +16,31 @@ import (
 
 // PlanView is a plan for people and for JSON: what stage would do.
 type PlanView struct {
-	Project    string     `json:"project"`
-	Version    string     `json:"version"`
-	Source     string     `json:"source"`
-	Commit     string     `json:"commit"`
-	Branch     string     `json:"branch"`
-	Staging    string     `json:"staging"`
-	Production string     `json:"production"`
-	SignOffs   string     `json:"signOffs"`
-	Materials  []string   `json:"materials"` // known before fetching
-	Steps      []PlanStep `json:"steps"`
-	Images     []string   `json:"images,omitempty"`
-	Artifacts  []string   `json:"artifacts"` // known before building; the names of <program> are known after fetching
-	Besides    []string   `json:"besides"`   // what comes with them: provenance, sign-offs and lists
+	Project    string      `json:"project"`
+	Version    string      `json:"version"`
+	Source     string      `json:"source"`
+	Commit     string      `json:"commit"`
+	Branch     string      `json:"branch"`
+	Staging    string      `json:"staging"`
+	Production string      `json:"production"`
+	SignOffs   string      `json:"signOffs"`
+	Materials  []string    `json:"materials"` // known before fetching
+	Steps      []PlanStep  `json:"steps"`
+	Images     []PlanImage `json:"images,omitempty"`
+	Artifacts  []string    `json:"artifacts"` // known before building; the names of <program> are known after fetching
+	Besides    []string    `json:"besides"`   // what comes with them: provenance, sign-offs and lists
+}
+
+// PlanImage is an image that would be made.
+type PlanImage struct {
+	Name       string   `json:"name"`
+	Base       string   `json:"base"`
+	Entrypoint []string `json:"entrypoint,omitempty"` // left out when it is chosen by the names of the programs, which are known after the build
+	Command    []string `json:"command,omitempty"`
+	User       string   `json:"user"`
+	Platforms  []string `json:"platforms"`
+	Tags       []string `json:"tags"`             // registry/repository:tag; they never move
+	Moving     []string `json:"moving,omitempty"` // tags that move to it
 }
 
 // PlanStep is one step of the graph.
@@ -44,7 +56,7 @@ func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
 		if err != nil {
 			return nil, err
 		}
-		v := view(c.Plan)
+		v := view(c.Plan, c.Release.Channel)
 		v.Commit, v.Branch = c.Commit.ID, c.Branch
 		v.SignOffs = signOffPolicy(c.Definition, c.Trust)
 		return v, nil
@@ -61,7 +73,7 @@ func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := view(plan)
+	v := view(plan, defaultChannel(plan.Values.Version))
 	v.Version += " (not proposed yet)"
 	v.Commit, v.Branch = plan.Values.Commit, plan.Definition.Branch
 	var t *trust.Trust
@@ -89,7 +101,7 @@ func signOffPolicy(def *definition.Definition, t *trust.Trust) string {
 	return text
 }
 
-func view(plan *build.Plan) *PlanView {
+func view(plan *build.Plan, channel string) *PlanView {
 	def := plan.Definition
 	v := &PlanView{Project: def.Project, Version: plan.Values.Version, Source: def.Source, Staging: def.Staging, Production: def.Production}
 	v.Materials = append(v.Materials, "source "+def.Source)
@@ -131,11 +143,7 @@ func view(plan *build.Plan) *PlanView {
 		for _, platform := range img.On {
 			step("image/"+img.ShortName()+"/"+platform.String(), "programs of "+img.Build+" on "+img.Base)
 		}
-		for _, to := range img.Repositories {
-			for _, tag := range img.Tags {
-				v.Images = append(v.Images, to+":"+tag)
-			}
-		}
+		v.Images = append(v.Images, planImage(img, plan.Values.Version, channel))
 	}
 	for _, platform := range plan.Platforms() {
 		v.described(build.BinaryPath(platform, "<program>"))
@@ -147,8 +155,24 @@ func view(plan *build.Plan) *PlanView {
 	}
 	step("upload", def.Staging+", stage.json last")
 	v.Artifacts = append(v.Artifacts, releaseSBOM(plan), "SHA256SUMS", "SHA512SUMS")
-	v.Besides = []string{"NAME" + bundleSuffix + " for each of them: its provenance", stage.FileName + ", the list of them all", stage.SignOffFolder + "/MANAGER" + bundleSuffix, stage.ReleaseBundle + ", the signed list of the whole release"}
+	v.Besides = []string{"NAME" + stage.BundleSuffix + " for each of them: its provenance", stage.FileName + ", the list of them all", stage.SignOffFolder + "/MANAGER" + stage.BundleSuffix, stage.ReleaseBundle + ", the signed list of the whole release"}
 	return v
+}
+
+func planImage(img build.Image, version, channel string) PlanImage {
+	out := PlanImage{Name: img.Name, Base: img.Base, Entrypoint: img.Entrypoint, Command: img.Command, User: img.User, Tags: []string{}}
+	for _, platform := range img.On {
+		out.Platforms = append(out.Platforms, platform.String())
+	}
+	for _, to := range img.Repositories {
+		for _, tag := range img.Tags {
+			out.Tags = append(out.Tags, to+":"+tag)
+		}
+		for _, tag := range img.MovingTags(version, channel) {
+			out.Moving = append(out.Moving, to+":"+tag)
+		}
+	}
+	return out
 }
 
 // described adds an artifact, and the bill of materials beside it.

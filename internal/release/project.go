@@ -46,6 +46,7 @@ type Project struct {
 	Now        func() time.Time // the clock, for sign-offs and expiry
 	Tool       string           // sello's own version, for provenance and SBOMs
 	Registry   registry.Options // how registries are talked to
+	Filter     flow.Filter      // keeps secrets out of logs, events and errors of steps
 }
 
 // Open finds the checkout around dir.
@@ -97,7 +98,7 @@ func (p *Project) Lock(ctx context.Context, verb string) (unlock func(), err err
 }
 
 func (p *Project) note(text string) {
-	p.Events.Event(flow.Event{Time: time.Now(), Kind: flow.Note, Text: text})
+	p.Events.Event(flow.Event{Time: time.Now(), Kind: flow.Note, Text: p.Filter.Text(text)})
 }
 
 // buckets opens the staging and production buckets of a definition.

@@ -16,6 +16,7 @@ import (
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/signoff"
+	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
 	"github.com/sello-release/sello/verify/bucket"
@@ -44,12 +45,12 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
+	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: store.Place(to.Bucket, to.Prefix())}
+	promised, err := promisedFiles(ctx, c, to) // asks production first: what it does not let us do is known before the work
+	if err != nil {
 		return nil, err
 	}
-	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: store.Place(to.Bucket, to.Prefix())}
-	promised, err := promisedFiles(ctx, c, to)
-	if err != nil {
+	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
 		return nil, err
 	}
 	images := copies(s.list)
@@ -68,7 +69,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	out.SignedOffBy, out.Built = names(e), s.Built
-	return out, p.record("promote", c, out.Stage, map[string]string{"copied": fmt.Sprint(out.Copied)})
+	return out, p.record("promote", c, s, map[string]string{"copied": fmt.Sprint(out.Copied)})
 }
 
 // copyStage copies artifacts, bundles and the sign-offs that count, then stage.json.
@@ -90,7 +91,7 @@ func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayo
 			if err := count(store.CopyDigest(gctx, to.Bucket, to.File(artifact.Name), artifact.Sums, s.Bucket, s.File(artifact.Name))); err != nil {
 				return err
 			}
-			return p.copySmall(gctx, s.Bucket, s.File(artifact.Name+bundleSuffix), to.Bucket, to.File(artifact.Name+bundleSuffix), count)
+			return p.copySmall(gctx, s.Bucket, s.File(artifact.Name+stage.BundleSuffix), to.Bucket, to.File(artifact.Name+stage.BundleSuffix), count)
 		})
 	}
 	for _, given := range signOffs { // under its identity's name, whatever the file in the stage is called
@@ -138,7 +139,7 @@ func promisedFiles(ctx context.Context, c *Candidate, to store.ReleaseLayout) (m
 // copySignOff copies a sign-off. Until the release statement lists it, a manager's later word takes the place of the
 // earlier, as in the stage: the earlier one may have expired. After that nothing is added to a release and nothing changes.
 func copySignOff(ctx context.Context, s *staged, given signoff.SignOff, to store.ReleaseLayout, promised map[string]string) (store.Done, error) {
-	data, err := readObject(ctx, s.Bucket, s.SignOffsPrefix()+given.Name+bundleSuffix, sign.MaxBundle)
+	data, err := readObject(ctx, s.Bucket, s.SignOffsPrefix()+given.Name+stage.BundleSuffix, sign.MaxBundle)
 	if err != nil {
 		return 0, err
 	}

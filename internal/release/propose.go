@@ -47,10 +47,7 @@ func (p *Project) Propose(ctx context.Context, o ProposeOptions) (*Proposal, err
 		o.Commit = tip
 	}
 	if o.Channel == "" { // written out: a reviewer should not have to know the default
-		o.Channel = "stable"
-		if semver.Prerelease(o.Version) != "" {
-			o.Channel = "candidate"
-		}
+		o.Channel = defaultChannel(o.Version)
 	}
 	file := path.Join("releases", o.Version+".yaml")
 	data := definition.MarshalRelease(definition.Release{Version: o.Version, Commit: o.Commit, Channel: o.Channel, Notes: o.Notes})
@@ -101,4 +98,12 @@ func (p *Project) writeProposal(file string, data []byte) error {
 		return fmt.Errorf("write proposal: %w", err)
 	}
 	return nil
+}
+
+// defaultChannel is the channel of a version when nobody says another one.
+func defaultChannel(version string) string {
+	if semver.Prerelease(version) != "" {
+		return "candidate"
+	}
+	return "stable"
 }

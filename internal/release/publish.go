@@ -72,7 +72,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 			out.Images = append(out.Images, c.to+":"+tag)
 		}
 	}
-	return out, p.record("release", c, out.Stage, map[string]string{"tag": out.Tag, "markers": strings.Join(out.Markers, " ")})
+	return out, p.record("release", c, s, map[string]string{"tag": out.Tag, "markers": strings.Join(out.Markers, " ")})
 }
 
 // checkPromoted refuses when production does not hold this very stage.

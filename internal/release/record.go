@@ -28,6 +28,7 @@ type Entry struct {
 	User    string            `json:"user,omitempty"`
 	Host    string            `json:"host,omitempty"`
 	Attrs   map[string]string `json:"attrs,omitempty"`
+	Images  []ImageRef        `json:"images,omitempty"`
 }
 
 // Detail gives the attributes as text.
@@ -46,7 +47,7 @@ func (p *Project) step(name string, do func() error) error {
 	err := do()
 	e := flow.Event{Time: time.Now(), Step: name, Kind: flow.Finished, Duration: time.Since(start)}
 	if err != nil {
-		e.Kind, e.Err = flow.Failed, err
+		e.Kind, e.Err = flow.Failed, p.Filter.Error(err)
 	}
 	p.Events.Event(e)
 	return err
@@ -73,13 +74,18 @@ func (p *Project) steps(all ...step) error {
 }
 
 // record appends to the project's history. A verb that cannot be recorded has not succeeded.
-func (p *Project) record(verb string, c *Candidate, stageDigest string, attrs map[string]string) error {
+func (p *Project) record(verb string, c *Candidate, s *staged, attrs map[string]string) error {
+	return p.append(Entry{Verb: verb, Version: c.Release.Version, Commit: c.Commit.ID, Stage: s.digestName(), Attrs: attrs, Images: imageRefs(s.list)})
+}
+
+// append adds to the history what was done now and here.
+func (p *Project) append(e Entry) error {
 	dir, err := p.State()
 	if err != nil {
 		return err
 	}
-	host, _ := os.Hostname()
-	e := Entry{Time: p.Now().UTC(), Verb: verb, Version: c.Release.Version, Commit: c.Commit.ID, Stage: stageDigest, User: userName(), Host: host, Attrs: attrs}
+	e.Time, e.User = p.Now().UTC(), userName()
+	e.Host, _ = os.Hostname()
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode history: %w", err)

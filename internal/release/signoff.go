@@ -32,6 +32,8 @@ type SignedOff struct {
 	Counted  int    `json:"counted"`
 	Needed   int    `json:"needed"`
 	Built
+
+	Images []ImageRef `json:"images,omitempty"`
 }
 
 // SignOff verifies a stage, rebuilds it when asked, and signs a manager's word over its digest.
@@ -67,8 +69,8 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed, Built: s.Built}
-	return made, p.record("sign-off", c, s.digestName(), map[string]string{"identity": identity, "rebuilt": fmt.Sprint(o.Rebuild)})
+	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed, Built: s.Built, Images: imageRefs(s.list)}
+	return made, p.record("sign-off", c, s, map[string]string{"identity": identity, "rebuilt": fmt.Sprint(o.Rebuild)})
 }
 
 // writeSignOff signs and stores a sign-off. A later one by the same identity takes the place of the

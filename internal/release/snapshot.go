@@ -5,15 +5,20 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/material/gomod"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/store"
 )
 
 // Snapshotted is what Snapshot made.
@@ -21,10 +26,20 @@ type Snapshotted struct {
 	Version string           `json:"version"`
 	Where   string           `json:"where"`
 	Files   []stage.Artifact `json:"files"`
+	Images  []SnapshotImage  `json:"images,omitempty"`
+	Layout  string           `json:"layout,omitempty"`  // OCI image layout with the images
+	Without []string         `json:"without,omitempty"` // names of images that have no such platform
+}
+
+// SnapshotImage is an image for the platforms that were asked for.
+type SnapshotImage struct {
+	Name      string   `json:"name"`
+	Index     string   `json:"index"` // sha256:…
+	Platforms []string `json:"platforms"`
 }
 
 // Snapshot compiles and packs the working tree as it is, for one platform ("" is this machine's) or "all". The
-// result has no provenance and no stage.json, and a version that no release can have, so it cannot be staged.
+// result has no provenance and no stage.json, its images are in a layout of their own and are pushed nowhere, and it has a version that no release can have, so it cannot be staged.
 func (p *Project) Snapshot(ctx context.Context, target string) (*Snapshotted, error) {
 	data, err := readLimited(filepath.Join(p.Repo.Root(), definition.FileName))
 	if err != nil {
@@ -47,6 +62,7 @@ func (p *Project) Snapshot(ctx context.Context, target string) (*Snapshotted, er
 	if err != nil {
 		return nil, err
 	}
+	whole := plan
 	if plan, err = narrowed(plan, target); err != nil {
 		return nil, err
 	}
@@ -62,7 +78,8 @@ func (p *Project) Snapshot(ctx context.Context, target string) (*Snapshotted, er
 		return nil, err
 	}
 	g := flow.New()
-	a.addFiles(g)
+	tree, _ := a.addFiles(g)
+	a.addImages(g, tree)
 	if err := a.runGraph(ctx, g, "build"); err != nil {
 		return nil, err
 	}
@@ -70,7 +87,36 @@ func (p *Project) Snapshot(ctx context.Context, target string) (*Snapshotted, er
 	for _, platform := range plan.Platforms() {
 		out.Files = append(out.Files, a.archives(platform.String())...)
 	}
-	return out, nil
+	for _, img := range whole.Images {
+		if !slices.ContainsFunc(plan.Images, func(have build.Image) bool { return have.Name == img.Name }) {
+			out.Without = append(out.Without, img.Name)
+		}
+	}
+	return out, a.snapshotImages(ctx, out)
+}
+
+// snapshotImages writes the images into a layout that other tools read.
+func (a *assembly) snapshotImages(ctx context.Context, out *Snapshotted) error {
+	if len(a.images) == 0 {
+		return nil
+	}
+	out.Layout = a.path("oci")
+	b, err := store.Open("file://"+filepath.ToSlash(out.Layout), "")
+	if err != nil {
+		return err
+	}
+	var roots []ocispec.Descriptor
+	for _, s := range a.images {
+		root := s.index.Value()
+		root.Annotations = map[string]string{ocispec.AnnotationRefName: s.plan.Name + ":" + a.plan.Values.Version}
+		roots = append(roots, root)
+		img := SnapshotImage{Name: s.plan.Name, Index: root.Digest.String()}
+		for _, platform := range s.plan.On {
+			img.Platforms = append(img.Platforms, platform.String())
+		}
+		out.Images = append(out.Images, img)
+	}
+	return registry.WriteLayout(ctx, store.Folder{Bucket: b}, a.fetchBlob, roots, nil)
 }
 
 // narrowed keeps the target platform of a plan.

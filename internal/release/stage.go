@@ -55,6 +55,9 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := reachable(ctx, c, staging, production); err != nil {
+		return nil, err
+	}
 	s, already, err := p.stagedBefore(ctx, c, staging, work)
 	if err != nil {
 		return nil, err
@@ -75,7 +78,19 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 	if out.Recorded, err = p.recordStage(c, s); err != nil || already {
 		return out, err
 	}
-	return out, p.record("stage", c, out.Digest, map[string]string{"artifacts": fmt.Sprint(out.Artifacts), "engine": p.Engine.Info().Name})
+	return out, p.record("stage", c, s, map[string]string{"artifacts": fmt.Sprint(out.Artifacts), "engine": p.Engine.Info().Name})
+}
+
+// reachable asks both buckets what they hold of the version, so that wrong credentials are not noticed after the build.
+func reachable(ctx context.Context, c *Candidate, staging, production store.Bucket) error {
+	if _, err := store.FindStages(ctx, staging, c.Definition.Project, c.Release.Version); err != nil {
+		return fmt.Errorf("look at staging: %w", err)
+	}
+	to := store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
+	if _, err := readObject(ctx, production, to.StageFile(), stage.MaxSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at production: %w", err)
+	}
+	return nil
 }
 
 // workFolder gives the folder that a run of this very candidate works in, so that a killed run goes on there.

@@ -26,11 +26,12 @@ const (
 
 // Status says where one release stands.
 type Status struct {
-	Version string `json:"version"`
-	Path    string `json:"path"`
-	State   string `json:"state"`
-	Detail  string `json:"detail"`
-	Next    string `json:"next,omitempty"`
+	Version string     `json:"version"`
+	Path    string     `json:"path"`
+	State   string     `json:"state"`
+	Detail  string     `json:"detail"`
+	Images  []ImageRef `json:"images,omitempty"` // of the stage, or of what was published
+	Next    string     `json:"next,omitempty"`
 }
 
 // Proposals gives the release files on the release branch, newest version first.
@@ -95,11 +96,13 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 	for _, r := range refs {
 		if r.Version == c.Release.Version && r.Released {
 			s.State, s.Detail = StateReleased, store.Place(production, r.Prefix())
+			s.publishedImages(ctx, r.ReleaseLayout)
 			s.pendingMarkers(ctx, c, production)
 			return nil
 		}
 		if r.Version == c.Release.Version && r.Promoted {
 			s.State, s.Detail, s.Next = StatePromoted, store.Place(production, r.Prefix()), "sello release "+s.Path
+			s.publishedImages(ctx, r.ReleaseLayout)
 			return nil
 		}
 	}
@@ -118,6 +121,7 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 	if err != nil {
 		return err
 	}
+	s.Images = imageRefs(found.list)
 	s.State, s.Next = StateStaged, "sello sign-off "+s.Path
 	s.Detail = fmt.Sprintf("%s, %d of %d sign-offs", found.digestName(), len(e.Counted), e.Needed)
 	if enough(e, s.Path) == nil {

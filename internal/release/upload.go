@@ -41,7 +41,7 @@ func (a *assembly) upload(ctx context.Context, to store.StageLayout, t *trust.Tr
 // uploadBundle writes an artifact's provenance. Provenance differs from run to run; the first that was
 // staged stays, if it is good, so that what was signed off never changes.
 func (a *assembly) uploadBundle(ctx context.Context, to store.StageLayout, s stage.Artifact, t *trust.Trust) error {
-	name := to.File(s.Name + bundleSuffix)
+	name := to.File(s.Name + stage.BundleSuffix)
 	old, err := readObject(ctx, to.Bucket, name, sign.MaxBundle)
 	if err == nil {
 		return checkBundle(old, s, t, name)
@@ -49,7 +49,7 @@ func (a *assembly) uploadBundle(ctx context.Context, to store.StageLayout, s sta
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	r, err := a.open(s.Name + bundleSuffix)()
+	r, err := a.open(s.Name + stage.BundleSuffix)()
 	if err != nil {
 		return fmt.Errorf("read provenance: %w", err)
 	}

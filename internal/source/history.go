@@ -5,10 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-
-	"github.com/sello-release/sello/internal/gate"
 )
 
 // IsAncestor reports whether commit is of, or in its history. The history is walked over the commits
@@ -156,55 +153,4 @@ func (r *Repository) historyEnds(id string) error {
 		code: "source-shallow", where: quote(r.root), what: "this is a shallow clone, and the answer lies beyond its end",
 		expected: "the whole history", actual: "no commit " + id, fix: "git fetch --unshallow",
 	}.err()
-}
-
-// LastChange gives the newest commit in tip's history that gave path its present content or mode: a
-// commit whose path differs from that in each of its parents. A path that is not
-// in tip is fs.ErrNotExist, wrapped. Refused: source-shallow, and what Commit refuses.
-func (r *Repository) LastChange(ctx context.Context, tip, path string) (Commit, error) {
-	o, err := r.objects(ctx, false)
-	if err != nil {
-		return Commit{}, err
-	}
-	defer o.close()
-	want, err := o.at(tip, path)
-	if err != nil {
-		return Commit{}, err
-	}
-	at, err := o.commit(tip)
-	if err != nil {
-		return Commit{}, err
-	}
-	memo := map[string]entry{}
-	for {
-		same, err := o.sameParent(at, path, want, memo)
-		if err != nil {
-			return Commit{}, err
-		}
-		if same == nil {
-			return at, nil
-		}
-		at = *same
-	}
-}
-
-// sameParent gives the first parent of c that has the same entry at path, or nil.
-func (o *objects) sameParent(c Commit, path string, want entry, memo map[string]entry) (*Commit, error) {
-	for _, id := range c.Parents {
-		p, err := o.commit(id)
-		if gate.Code(err) == "source-commit-missing" {
-			return nil, o.repo.historyEnds(id)
-		}
-		if err != nil {
-			return nil, err
-		}
-		e, ok, err := o.lookup(p.Tree, path, memo)
-		if err != nil {
-			return nil, fmt.Errorf("look for last change of %s: %w", quote(path), err)
-		}
-		if ok && e.mode == want.mode && e.id == want.id {
-			return &p, nil
-		}
-	}
-	return nil, nil
 }

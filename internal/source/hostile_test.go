@@ -93,15 +93,14 @@ func TestNothingOfTheRepositoryRuns(t *testing.T) {
 	ctx := t.Context()
 	_, key, _ := ed25519.GenerateKey(nil)
 	steps := map[string]func() error{
-		"branch":      func() error { _, err := repo.Branch(ctx); return err },
-		"branches":    func() error { _, err := repo.BranchesMatching(ctx, "*"); return err },
-		"remote":      func() error { repo.RemoteURL(ctx); return nil },
-		"head":        func() error { _, err := repo.Head(ctx, "main"); return err },
-		"commit":      func() error { _, err := repo.Commit(ctx, commit); return err },
-		"ancestor":    func() error { _, err := repo.IsAncestor(ctx, commit, commit); return err },
-		"read":        func() error { _, err := repo.ReadFile(ctx, commit, "file", 100); return err },
-		"list":        func() error { _, err := repo.List(ctx, commit, "sub"); return err },
-		"last change": func() error { _, err := repo.LastChange(ctx, commit, "file"); return err },
+		"branch":   func() error { _, err := repo.Branch(ctx); return err },
+		"branches": func() error { _, err := repo.BranchesMatching(ctx, "*"); return err },
+		"remote":   func() error { repo.RemoteURL(ctx); return nil },
+		"head":     func() error { _, err := repo.Head(ctx, "main"); return err },
+		"commit":   func() error { _, err := repo.Commit(ctx, commit); return err },
+		"ancestor": func() error { _, err := repo.IsAncestor(ctx, commit, commit); return err },
+		"read":     func() error { _, err := repo.ReadFile(ctx, commit, "file", 100); return err },
+		"list":     func() error { _, err := repo.List(ctx, commit, "sub"); return err },
 		"export": func() error {
 			_, err := repo.Export(ctx, commit, filepath.Join(t.TempDir(), "a"), source.Limits{})
 			return err
@@ -322,8 +321,6 @@ func TestShallowClone(t *testing.T) {
 	}
 	_, err = repo.IsAncestor(ctx, unrelated, third)
 	wantCode(t, err, "source-shallow")
-	_, err = repo.LastChange(ctx, third, "old")
-	wantCode(t, err, "source-shallow")
 	if is, err := repo.IsAncestor(ctx, third, third); !is || err != nil {
 		t.Errorf("a commit and itself: %v, %v", is, err)
 	}
@@ -331,9 +328,6 @@ func TestShallowClone(t *testing.T) {
 	clone.git("fetch", "-q", "--unshallow")
 	if is, err := repo.IsAncestor(ctx, unrelated, third); is || err != nil {
 		t.Errorf("after the fix: %v, %v", is, err)
-	}
-	if c, err := repo.LastChange(ctx, third, "old"); c.ID != first {
-		t.Errorf("after the fix: %v, %v", c, err)
 	}
 }
 

@@ -56,6 +56,6 @@ type Tree struct {
 // Submodule is a pinned repository below the tree.
 type Submodule struct {
 	Path   string // slash-separated, below the root of the export
-	URI    string // as .gitmodules says, without credentials; may be relative: see ResolveURL
+	URI    string // as .gitmodules says, without credentials; may be relative
 	Commit string // full id that the tree pins
 }

@@ -82,22 +82,6 @@ func TestWithoutCredentials(t *testing.T) {
 	}
 }
 
-func TestResolveURL(t *testing.T) {
-	t.Parallel()
-	for _, test := range [][3]string{
-		{"https://example.org/team/app", "../lib.git", "https://example.org/team/lib.git"},
-		{"https://example.org/team/app", "./lib", "https://example.org/team/app/lib"},
-		{"https://example.org/team/app", "../../../../lib", "https://example.org/lib"},
-		{"git@example.org:team/app", "../lib", "git@example.org:team/lib"},
-		{"/srv/git/app", "../lib", "/srv/git/lib"},
-		{"https://example.org/team/app", "https://other.example/x", "https://other.example/x"},
-	} {
-		if got := ResolveURL(test[0], test[1]); got != test[2] {
-			t.Errorf("%s in %s: %s, want %s", test[1], test[0], got, test[2])
-		}
-	}
-}
-
 func TestParseModules(t *testing.T) {
 	t.Parallel()
 	text := "\ufeff# comment\r\n[core] ignored = yes\n[submodule \"a b\"]\n\tpath = libs/a # comment\n  URL=https://example.org/a\n\tbranch\n" +

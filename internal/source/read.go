@@ -112,7 +112,7 @@ func (o *objects) at(commit, p string) (entry, error) {
 	if err != nil {
 		return entry{}, refusal{code: "source-bad-commit", where: "commit " + commit, what: "commit is malformed", cause: err}.err()
 	}
-	e, ok, err := o.lookup(l.tree, p, nil)
+	e, ok, err := o.lookup(l.tree, p)
 	if err != nil {
 		return entry{}, err
 	}
@@ -122,8 +122,8 @@ func (o *objects) at(commit, p string) (entry, error) {
 	return e, nil
 }
 
-// lookup finds p below the tree. memo, if any, remembers answers for folders below the root.
-func (o *objects) lookup(tree, p string, memo map[string]entry) (entry, bool, error) {
+// lookup finds p below the tree.
+func (o *objects) lookup(tree, p string) (entry, bool, error) {
 	if p == "." {
 		root, err := decode(tree)
 		return entry{mode: modeFolder, id: root}, err == nil, err
@@ -131,19 +131,13 @@ func (o *objects) lookup(tree, p string, memo map[string]entry) (entry, bool, er
 	id := tree
 	names := strings.Split(p, "/")
 	for i, name := range names {
-		key := id + "/" + name
-		e, known := memo[key]
-		if !known {
-			entries, err := o.tree(id, quote(path.Join(names[:i]...)))
-			if err != nil {
-				return entry{}, false, err
-			}
-			if e, _, err = find(entries, name); err != nil {
-				return entry{}, false, collision(path.Join(names[:i]...), name, name)
-			}
-			if memo != nil && i > 0 {
-				memo[key] = e
-			}
+		entries, err := o.tree(id, quote(path.Join(names[:i]...)))
+		if err != nil {
+			return entry{}, false, err
+		}
+		e, _, err := find(entries, name)
+		if err != nil {
+			return entry{}, false, collision(path.Join(names[:i]...), name, name)
 		}
 		last := i == len(names)-1
 		if e.mode == 0 || !last && e.mode != modeFolder {

@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"net/url"
-	"path"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -54,19 +53,4 @@ func withoutCredentials(raw string) string {
 		u.User = url.User(user.Username())
 	}
 	return u.String()
-}
-
-// ResolveURL makes a relative URL of .gitmodules ("../other.git") absolute, as git does, against the
-// URL of the repository that holds it. Others stay as they are.
-func ResolveURL(source, uri string) string {
-	if !strings.HasPrefix(uri, "./") && !strings.HasPrefix(uri, "../") {
-		return uri
-	}
-	if u, err := url.Parse(source); err == nil && u.Host != "" {
-		return strings.TrimSuffix(source, u.EscapedPath()) + path.Join("/", u.EscapedPath(), uri)
-	}
-	if host, at, ok := strings.Cut(source, ":"); ok && !strings.Contains(host, "/") {
-		return host + ":" + path.Join(at, uri)
-	}
-	return path.Join(source, uri)
 }

@@ -327,15 +327,6 @@ func TestHistory(t *testing.T) {
 	dangling := r.treeCommit(r.git("rev-parse", "HEAD^{tree}"), strings.Repeat("1", 40))
 	_, err = repo.IsAncestor(ctx, first, dangling)
 	wantCode(t, err, "source-commit-missing")
-
-	for path, want := range map[string]string{"file": second, "dir/other": side, "dir": side, "stable": mode, ".": mode} {
-		if got, err := repo.LastChange(ctx, mode, path); got.ID != want || err != nil {
-			t.Errorf("%s: %s (%s), %v; want %s", path, got.ID, got.Subject, err, want)
-		}
-	}
-	if _, err := repo.LastChange(ctx, first, "dir/other"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a path that is not there: %v", err)
-	}
 }
 
 // TestLongHistory crosses the border between two waves.

@@ -107,7 +107,7 @@ func byStatus(status int) cause {
 // values of the environment's secrets.
 func scrub(err error) error {
 	text := queries.ReplaceAllString(err.Error(), "?…")
-	for _, name := range secretVariables {
+	for _, name := range SecretVariables {
 		if v := os.Getenv(name); len(v) >= 6 {
 			text = strings.ReplaceAll(text, v, "…")
 		}
@@ -120,7 +120,8 @@ func scrub(err error) error {
 
 var queries = regexp.MustCompile(`\?[^\s"'<>]+`)
 
-var secretVariables = []string{
+// SecretVariables are the variables of the environment from which credentials for object stores come.
+var SecretVariables = []string{
 	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING",
 	"AZURE_STORAGEBLOB_CONNECTIONSTRING", "AZURE_CLIENT_SECRET",
 }

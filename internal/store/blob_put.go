@@ -70,7 +70,7 @@ func (b *blobBucket) putKey(ctx context.Context, name string, r io.Reader, o Put
 	}
 	dog := watch(ctx)
 	defer dog.stop()
-	source := &sourceReader{r: ctxReader{ctx, r}, dog: dog, limit: b.write}
+	source := &sourceReader{r: digest.Until(ctx, r), dog: dog, limit: b.write}
 	dog.start(b.write)
 	// Not a Writer: azureblob's panics when the store refuses what is written (gocloud.dev v0.47.0).
 	err = bucket.Upload(dog.ctx, b.key(name), source, &blob.WriterOptions{
@@ -142,7 +142,7 @@ func (b *blobBucket) CopyFrom(ctx context.Context, name string, from Bucket, fro
 	if version == "" {
 		return fmt.Errorf("copy %s: %w", name, errors.ErrUnsupported)
 	}
-	if _, err := io.CopyBuffer(onlyWriter{io.Discard}, verify(ctxReader{ctx, r}, name, want), make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(onlyWriter{io.Discard}, verify(digest.Until(ctx, r), name, want), make([]byte, 1<<20)); err != nil {
 		return err
 	}
 	src, err := source.open(ctx)

@@ -73,7 +73,7 @@ func (d *DryRun) Put(ctx context.Context, name string, r io.Reader, o PutOptions
 			return fmt.Errorf("write %s: %w", place(d.under, name), fs.ErrExist)
 		}
 	}
-	sums, err := digest.Reader(ctxReader{ctx, r})
+	sums, err := digest.Reader(digest.Until(ctx, r))
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return fmt.Errorf("write %s: %w", place(d.under, name), err)
 	}

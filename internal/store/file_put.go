@@ -28,7 +28,7 @@ const (
 // fsync, a rename or link that does not replace, fsync of the folder.
 func (b *fileBucket) Put(ctx context.Context, name string, r io.Reader, o PutOptions) error {
 	return b.put(ctx, name, o, func(f *os.File) error {
-		_, err := io.CopyBuffer(onlyWriter{f}, ctxReader{ctx, r}, make([]byte, 1<<20))
+		_, err := io.CopyBuffer(onlyWriter{f}, digest.Until(ctx, r), make([]byte, 1<<20))
 		return err
 	})
 }
@@ -52,7 +52,7 @@ func (b *fileBucket) CopyFrom(ctx context.Context, name string, from Bucket, fro
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		_, err := io.CopyBuffer(onlyWriter{io.Discard}, verify(ctxReader{ctx, f}, name, want), make([]byte, 1<<20))
+		_, err := io.CopyBuffer(onlyWriter{io.Discard}, verify(digest.Until(ctx, f), name, want), make([]byte, 1<<20))
 		return err
 	})
 }
@@ -300,19 +300,6 @@ func (b *fileBucket) Sweep(ctx context.Context, olderThan time.Duration) (int, e
 		n++
 	}
 	return n, nil
-}
-
-// ctxReader ends with the context.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }
 
 // onlyWriter hides ReadFrom, so that the buffer's size is ours.

@@ -67,7 +67,7 @@ func findStage(ctx context.Context, l StageLayout) (StageRef, error) {
 	}
 	defer r.Close()
 	w := digest.NewSHA256()
-	if _, err := io.Copy(w, io.LimitReader(ctxReader{ctx, r}, stage.MaxSize+1)); err != nil {
+	if _, err := io.Copy(w, io.LimitReader(digest.Until(ctx, r), stage.MaxSize+1)); err != nil {
 		return StageRef{}, fmt.Errorf("read %s: %w", l.StageFile(), err)
 	}
 	sums := w.Sums()

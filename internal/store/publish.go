@@ -143,7 +143,7 @@ func same(ctx context.Context, b Bucket, name string, want digest.Sums) (bool, e
 		return false, conflict(b, name, want, fmt.Sprintf("%d bytes", info.Size))
 	}
 	w := hasher(want)
-	n, err := io.CopyBuffer(w, io.LimitReader(ctxReader{ctx, r}, want.Size+1), make([]byte, 1<<20))
+	n, err := io.CopyBuffer(w, io.LimitReader(digest.Until(ctx, r), want.Size+1), make([]byte, 1<<20))
 	if err != nil {
 		return false, fmt.Errorf("read %s: %w", name, err)
 	}

@@ -195,8 +195,13 @@ func TestPauseGivesTheTerminalAway(t *testing.T) {
 	if diff := cmp.Diff("passphrase: \n✓ attest  1.0s\n1 of 1 steps done\n", v.text()); diff != "" {
 		t.Error(diff)
 	}
-	Pause(flow.SinkFunc(func(flow.Event) {}))()
+	Pause(nobody{})()
 }
+
+// nobody receives events and does nothing.
+type nobody struct{}
+
+func (nobody) Event(flow.Event) {}
 
 func TestNothingIsDrawnForNothing(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,9 @@ func (o *Output) Err() error { return o.err }
 
 // fileOf gives the file behind a writer.
 func fileOf(w io.Writer) (*os.File, bool) {
+	if r, ok := w.(*Redactor); ok {
+		w = r.w
+	}
 	if o, ok := w.(*Output); ok {
 		w = o.to
 	}

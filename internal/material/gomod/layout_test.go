@@ -2,6 +2,7 @@ package gomod_test
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material/gomod"
 	"github.com/sello-release/sello/internal/material/goproxytest"
 )
@@ -265,6 +267,15 @@ func TestPublishedModule(t *testing.T) {
 	w.modules(request)
 	request.Targets[0].Packages = []string{"example.test/other"}
 	w.refused(request, "target-invalid")
+
+	// A package that the module does not hold: no matter what the proxy says of modules that might.
+	w.server.Hook(func(rw http.ResponseWriter, _ *http.Request) bool { rw.WriteHeader(http.StatusForbidden); return true })
+	for _, missing := range []string{"./cmd/nothing", "./lib/other"} {
+		request.Targets[0].Packages = []string{".", missing}
+		if r := w.refused(request, "module-package-missing"); r.Class != gate.Usage || !strings.Contains(r.What, strings.TrimPrefix(missing, ".")) {
+			t.Errorf("%s: %v", missing, r)
+		}
+	}
 }
 
 func TestPublishedModuleRefusals(t *testing.T) {

@@ -129,6 +129,9 @@ func (s *session) published(ctx context.Context, req ModulesRequest) (material.M
 	if err != nil {
 		return material.Modules{}, err
 	}
+	if err := hasPackages(src, targets); err != nil {
+		return material.Modules{}, err
+	}
 	mv := module.Version{Path: src.Path, Version: src.Version}
 	w := where{gomod: mainFor(mv, req.Toolchain.Version), mod: "mod", only: src.Path}
 	ls, ms, err := s.resolve(ctx, w, targets)
@@ -163,6 +166,30 @@ func installable(src *material.ModuleSource) error {
 	return &gate.Refusal{Code: "module-not-installable", Class: gate.Usage, What: "the module replaces or excludes others, so it cannot be built as a published module",
 		Where: src.Path + "@" + src.Version + "/go.mod", Expected: "no replace and no exclude line, as go install path@version asks for",
 		Actual: fmt.Sprintf("%d replace, %d exclude", len(f.Replace), len(f.Exclude)), Fix: "release from the module's git repository"}
+}
+
+// hasPackages refuses packages that the module does not hold. The go command would look for other modules that hold them, and
+// would say what the proxy says of those.
+func hasPackages(src *material.ModuleSource, targets []material.Target) error {
+	root, err := os.OpenRoot(src.Dir)
+	if err != nil {
+		return fmt.Errorf("open module: %w", err)
+	}
+	defer root.Close()
+	for _, t := range targets {
+		for _, p := range t.Packages {
+			dir := strings.TrimPrefix(strings.TrimPrefix(p, src.Path), "/")
+			if strings.Contains(p, "...") || dir == "" {
+				continue
+			}
+			if info, err := root.Stat(filepath.FromSlash(dir)); err == nil && info.IsDir() {
+				continue
+			}
+			return &gate.Refusal{Code: "module-package-missing", Class: gate.Usage, What: "the module does not hold the package " + p, Where: src.Path + "@" + src.Version,
+				Expected: "a folder " + dir + " in the module", Actual: "no such folder", Fix: "correct builds[].go.packages, or release a version of the module that holds it"}
+		}
+	}
+	return nil
 }
 
 var reGoVersion = regexp.MustCompile(`^go(1\.[0-9]+(\.[0-9]+|rc[0-9]+|beta[0-9]+)?)`)
