@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,8 +33,9 @@ const (
 // Image verifies an image in a registry: registry/repository with a tag, a digest or both. Its index and the
 // manifest of each platform need provenance by a trusted builder, attached as a Sigstore bundle (OCI distribution
 // specification 1.1, Referrers). With a release statement attached, the image has to be of that release: the
-// report's scope is then "image-in-release". A tag that is a whole version has to name an image of that version. Sign-offs are not
-// attached to images: they are judged with the release's folder. Layers are not downloaded: whoever pulls by digest has them checked.
+// report's scope is then "image-in-release", and stage.json and sign-offs, which are attached too, are judged as in a
+// release's folder. A tag that is a version, whole or in part (v1.2), has to name an image of such a version. The manifest of one
+// platform is judged alike. Layers are not downloaded: whoever pulls by digest has them checked.
 func Image(ctx context.Context, reference string, o Options) (*Report, error) {
 	v, err := newVerifier(o)
 	if err != nil {
@@ -64,15 +66,16 @@ func Image(ctx context.Context, reference string, o Options) (*Report, error) {
 				Fix: "find out which one you want, and name it by its digest"}
 		}
 	}
-	return v.oneImage(ctx, repo, root, ref.Name()+"@"+root.Digest.String())
+	return v.oneImage(ctx, repo, root, ref)
 }
 
-// oneImage verifies one image of a registry or a layout.
-func (v *verifier) oneImage(ctx context.Context, from registry.Source, root ocispec.Descriptor, name string) (*Report, error) {
+// oneImage verifies one image of a registry.
+func (v *verifier) oneImage(ctx context.Context, from registry.Source, root ocispec.Descriptor, ref registry.Reference) (*Report, error) {
+	name := ref.Name() + "@" + root.Digest.String()
 	r := &Report{Artifact: name, Scope: ScopeImage, Files: 1}
 	var f findings
 	v.checkTrust(&f)
-	j := imageJudge{verifier: v, findings: &f, report: r, from: from, name: name}
+	j := imageJudge{verifier: v, findings: &f, report: r, from: from, name: name, tag: ref.Tag}
 	if v.StageFile != nil {
 		list, ok := v.openStage(&f, r, v.StageFile)
 		if !ok {
@@ -87,24 +90,12 @@ func (v *verifier) oneImage(ctx context.Context, from registry.Source, root ocis
 	if err := j.judge(ctx, root); err != nil {
 		return nil, fmt.Errorf("verify %s: %w", name, err)
 	}
-	if v.StageFile == nil {
-		f.skip("sign-off-missing", name, "sign-offs are not attached to an image; to check them, verify the release's folder")
-	}
 	f.skip("image-digest-mismatch", name, "layers are not read; whoever pulls the image by its digest has them checked")
 	return f.into(r), nil
 }
 
 func unlistedImage(name string) error {
 	return &gate.Refusal{Code: "image-unlisted", What: "stage.json does not list this image", Where: name, Expected: "one of the release's images", Fix: "do not use it: it does not belong to the release"}
-}
-
-func imageWith(list *stage.Stage, index string) *stage.Image {
-	for i := range list.Images {
-		if list.Images[i].Index == index {
-			return &list.Images[i]
-		}
-	}
-	return nil
 }
 
 // LayoutDir verifies every image in a folder that is an OCI image layout, offline, with all its blobs.
@@ -127,7 +118,7 @@ func LayoutDir(ctx context.Context, dir string, o Options) (*Report, error) {
 	v.checkTrust(&f)
 	found := 0
 	for _, root := range layout.Entries() {
-		if root.ArtifactType == sign.MediaType {
+		if root.ArtifactType == sign.MediaType || root.ArtifactType == stage.EvidenceMediaType {
 			continue
 		}
 		found++
@@ -162,6 +153,7 @@ type imageJudge struct {
 	report *Report
 	from   registry.Source
 	name   string
+	tag    string       // that the image was asked for by; "" for none
 	list   *stage.Stage // the stage that the image is of, when one is known
 	image  *stage.Image // the image in it
 	whole  bool         // read every blob too
@@ -177,11 +169,11 @@ func (j *imageJudge) judge(ctx context.Context, root ocispec.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	j.listed(root, index)
-	said, err := j.statement(ctx, root)
+	said, err := j.inRelease(ctx, root)
 	if err != nil {
 		return err
 	}
+	j.listed(root, index)
 	var each []findings
 	var granted []verified
 	good := true
@@ -225,6 +217,9 @@ func (j *imageJudge) listed(root ocispec.Descriptor, index *registry.Manifest) {
 		return
 	}
 	j.chain(Check{Subject: j.name, Where: stage.FileName}, step{"image-mismatch", func(c *Check) error {
+		if registry.IsManifest(root.MediaType) && !registry.IsIndex(root.MediaType) && slices.Contains(slices.Collect(maps.Values(j.image.Platforms)), root.Digest.String()) {
+			return nil // one platform's
+		}
 		var have []string
 		for _, m := range index.Manifests {
 			have = append(have, m.Digest.String())
@@ -248,7 +243,7 @@ func (j *imageJudge) target(ctx context.Context, f *findings, target ocispec.Des
 	if target.Digest == "" {
 		return verified{}, false, nil
 	}
-	platform := platformOf(target)
+	platform := j.platform(target)
 	if registry.IsManifest(target.MediaType) && !registry.IsIndex(target.MediaType) {
 		if _, err := j.manifest(ctx, target); err != nil {
 			return verified{}, false, err
@@ -280,7 +275,7 @@ func (j *imageJudge) target(ctx context.Context, f *findings, target ocispec.Des
 		s.bundle = nil
 		_, ok = j.provenance(&best, s)
 	}
-	f.checks, f.refusals = append(f.checks, best.checks...), append(f.refusals, best.refusals...)
+	f.add(best)
 	return out, j.sbom(f, s, bundles[attest.SPDXType], platform) && ok, nil
 }
 
@@ -346,49 +341,6 @@ func (j *imageJudge) sbomOf(data []byte, sha256 string) (string, error) {
 	return "sha256:" + digest.Bytes(canonical), err
 }
 
-// statement judges the release statement that is attached to the index, if there is one.
-func (j *imageJudge) statement(ctx context.Context, root ocispec.Descriptor) (bool, error) {
-	if j.unreleased {
-		return false, nil
-	}
-	bundles, err := j.bundles(ctx, root)
-	if err != nil {
-		return false, err
-	}
-	if len(bundles[attest.ReleaseType]) == 0 {
-		if j.RequireRelease || j.Version != "" {
-			j.openStatement(j.findings, nil, nil)
-		} else {
-			j.skip("release-statement-missing", j.name, "no release statement is attached to the image")
-		}
-		return false, nil
-	}
-	best, ok := findings{}, false
-	for _, data := range bundles[attest.ReleaseType] {
-		var tried findings
-		var said map[string]string
-		if said, ok = j.openStatement(&tried, data, j.list); ok {
-			ok = tried.chain(Check{Subject: j.name, Where: stage.ReleaseBundle}, step{"image-unlisted", func(*Check) error {
-				for name, sum := range said {
-					if IsImageName(name) && sum == root.Digest.Encoded() {
-						return nil
-					}
-				}
-				return &gate.Refusal{Code: "image-unlisted", What: "the release statement that is attached to this image does not name it", Expected: root.Digest.String(), Fix: "do not use it: it does not belong to the release"}
-			}})
-		}
-		if ok || better(tried, best) {
-			best = tried
-		}
-		if ok {
-			j.report.Scope = ScopeImageInRelease
-			break
-		}
-	}
-	j.checks, j.refusals = append(j.checks, best.checks...), append(j.refusals, best.refusals...)
-	return ok, nil
-}
-
 // bundles reads the Sigstore bundles that are attached to a manifest, by the predicate type that their annotation claims.
 // The claim only sorts them; what a bundle is worth is decided from its signed content.
 func (j *imageJudge) bundles(ctx context.Context, target ocispec.Descriptor) (map[string][][]byte, error) {
@@ -427,6 +379,18 @@ func (j *imageJudge) bundles(ctx context.Context, target ocispec.Descriptor) (ma
 	}
 	j.read[target.Digest] = out
 	return out, nil
+}
+
+// platform names the platform of a manifest, "" for the index: as the index says, or else stage.json.
+func (j *imageJudge) platform(d ocispec.Descriptor) string {
+	if d.Platform == nil && j.image != nil {
+		for platform, manifest := range j.image.Platforms {
+			if manifest == d.Digest.String() {
+				return platform
+			}
+		}
+	}
+	return platformOf(d)
 }
 
 func platformOf(d ocispec.Descriptor) string {

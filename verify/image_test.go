@@ -47,9 +47,15 @@ type imageDraft struct {
 	sboms      string             // its content; "" for none
 	sbomSigner *sign.Key
 
-	statement []attest.Subject // nil for none
+	statement []attest.Subject // nil for none; what is attached as evidence is added to it
 	purl      string
 	publisher *sign.Key
+
+	world    *vt.World
+	signOffs []vt.SignOff
+	bare     bool                    // neither stage.json nor sign-offs are attached
+	attached func(*stage.Stage)      // changes the stage.json that is attached
+	named    func(map[string]string) // changes what the statement says of what is attached: digests by name
 
 	stage func(*stage.Stage) // nil: no stage.json is known
 	more  func(t *testing.T, d *imageDraft)
@@ -57,7 +63,7 @@ type imageDraft struct {
 
 func newImage(t *testing.T, w *vt.World, seed uint64) *imageDraft {
 	t.Helper()
-	d := &imageDraft{memory: rt.NewMemory(), kind: attest.ProvenanceType, signer: w.Keys["build-service"], sbomSigner: w.Keys["build-service"], publisher: w.Keys["build-service"],
+	d := &imageDraft{memory: rt.NewMemory(), world: w, signOffs: w.Draft().SignOffs, kind: attest.ProvenanceType, signer: w.Keys["build-service"], sbomSigner: w.Keys["build-service"], publisher: w.Keys["build-service"],
 		sboms: `{"name":"age"}`, purl: "pkg:generic/age@" + vt.Version}
 	d.root = d.memory.Image(t, rt.Spec{Seed: seed, Version: vt.Version})
 	data := fetched(t, d.memory, d.root)
@@ -119,12 +125,18 @@ func (d *imageDraft) sign(t *testing.T) []byte {
 			d.sbom(t, p, p, d.sboms)
 		}
 	}
+	data, attached := d.stageOf(t, canonical)
+	if !d.bare {
+		d.evidence(t, attached)
+	}
 	if d.statement != nil {
 		s, err := attest.NewRelease(d.statement, d.purl)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.attach(d.root, attest.ReleaseType, vt.Sign(t, d.publisher, s))
+		for _, target := range d.all() {
+			d.attach(target, attest.ReleaseType, vt.Sign(t, d.publisher, s))
+		}
 	}
 	if d.more != nil {
 		d.more(t, d)
@@ -132,21 +144,65 @@ func (d *imageDraft) sign(t *testing.T) []byte {
 	if d.stage == nil {
 		return nil
 	}
-	sum := "sha256:" + digest.Bytes(canonical)
+	return data
+}
+
+// stageOf gives the stage.json that is known, and the one that is attached.
+func (d *imageDraft) stageOf(t *testing.T, sbom []byte) (known, attached []byte) {
+	t.Helper()
+	sum := "sha256:" + digest.Bytes(sbom)
 	img := stage.Image{Name: "age", Index: d.root.Digest.String(), Size: d.root.Size, Repositories: []string{imageRepository}, Tags: []string{vt.Version}, Platforms: map[string]string{}, SBOMs: map[string]string{"": sum}}
 	for _, p := range d.platforms {
 		name := p.Platform.OS + "/" + p.Platform.Architecture
 		img.Platforms[name], img.SBOMs[name] = p.Digest.String(), sum
 	}
-	list := stage.Stage{Type: stage.Type, Project: vt.Project, Version: vt.Version, Channel: "stable", Source: stage.Source{URI: "git+" + vt.Source, Commit: vt.Commit, Tree: strings.Repeat("6", 40), Time: vt.Now.Add(-48 * time.Hour)},
-		Definition: stage.Definition{Path: "sello.yaml", SHA256: strings.Repeat("d", 64)}, Evidence: []string{"provenance", "sbom"}, Images: []stage.Image{img},
-		Artifacts: []stage.Artifact{{Name: "a.tar.gz", Kind: stage.KindArchive, Sums: digest.Sums{Size: 1, SHA256: strings.Repeat("2", 64), SHA512: strings.Repeat("3", 128)}}}}
-	d.stage(&list)
-	data, err := list.Encode()
+	list := d.world.Draft().Stage
+	list.Images = []stage.Image{img}
+	list.Artifacts = []stage.Artifact{{Name: "a.tar.gz", Kind: stage.KindArchive, Sums: digest.Sums{Size: 1, SHA256: strings.Repeat("2", 64), SHA512: strings.Repeat("3", 128)}}}
+	if d.stage != nil {
+		d.stage(&list)
+	}
+	known, err := list.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data
+	if d.attached != nil {
+		d.attached(&list)
+	}
+	if attached, err = list.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	return known, attached
+}
+
+// evidence attaches stage.json and sign-offs to the index and to each manifest, and has the statement name them.
+func (d *imageDraft) evidence(t *testing.T, list []byte) {
+	t.Helper()
+	layer := func(name string, data []byte) ocispec.Descriptor {
+		desc := d.memory.Add("application/json", data)
+		desc.Annotations = map[string]string{ocispec.AnnotationTitle: name}
+		return desc
+	}
+	layers, named := []ocispec.Descriptor{layer(stage.FileName, list)}, map[string]string{stage.FileName: digest.Bytes(list)}
+	for _, s := range d.signOffs {
+		name, data := stage.SignOffFolder+"/"+s.By+stage.BundleSuffix, d.world.SignOff(t, s, stage.Digest(list))
+		layers, named[name] = append(layers, layer(name, data)), digest.Bytes(data)
+	}
+	if d.named != nil {
+		d.named(named)
+	}
+	if d.statement != nil {
+		for name, sum := range named {
+			d.statement = append(d.statement, attest.Subject{Name: name, Digest: map[string]string{"sha256": sum}})
+		}
+	}
+	for _, target := range d.all() {
+		subject := ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
+		r := d.memory.AddJSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: stage.EvidenceMediaType,
+			Config: d.memory.Add(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: layers, Subject: &subject})
+		r.ArtifactType = stage.EvidenceMediaType
+		d.memory.Attach(target, r)
+	}
 }
 
 func (d *imageDraft) provenanceBundle(t *testing.T) []byte {
@@ -245,7 +301,8 @@ func TestGoodImageIsAccepted(t *testing.T) {
 		change func(*imageDraft)
 		scope  string
 	}{
-		"alone":      {func(d *imageDraft) { d.statement = nil }, verify.ScopeImage},
+		"alone":      {func(d *imageDraft) { d.statement, d.bare = nil, true }, verify.ScopeImage},
+		"signed off": {func(d *imageDraft) { d.statement = nil }, verify.ScopeImage},
 		"in release": {func(*imageDraft) {}, verify.ScopeImageInRelease},
 		"staged":     {func(d *imageDraft) { d.stage = func(*stage.Stage) {} }, verify.ScopeImageInRelease},
 		"good among bad": {func(d *imageDraft) {
@@ -258,6 +315,11 @@ func TestGoodImageIsAccepted(t *testing.T) {
 				for i := range 20 {
 					d.attach(d.root, attest.ProvenanceType, []byte("{}"+strings.Repeat(" ", i)))
 				}
+				statement := d.statement
+				d.signOffs, d.statement = []vt.SignOff{{By: "stranger"}}, nil
+				d.evidence(t, []byte("junk"))
+				d.evidence(t, []byte("{}"))
+				d.statement = statement
 			}
 		}, verify.ScopeImageInRelease},
 	} {
@@ -276,6 +338,9 @@ func TestGoodImageIsAccepted(t *testing.T) {
 			accepted(t, r)
 			if r.Scope != test.scope || r.Levels["build"] != "SLSA_BUILD_LEVEL_3" || r.Builder != vt.BuilderID || r.Source != "git+"+vt.Source+"@gitCommit:"+vt.Commit {
 				t.Error(show(r))
+			}
+			if want := map[bool]int{false: 2, true: 0}[d.bare]; o.StageFile == nil && len(r.SignOffs) != want {
+				t.Errorf("%d sign-offs, want %d: %s", len(r.SignOffs), want, show(r))
 			}
 			o.StageFile = nil
 			if r, err = verify.Any(context.Background(), d.inLayout(t), o); err != nil {
@@ -307,20 +372,46 @@ var imageRefusals = map[string]struct {
 	"another source": {code: "source-mismatch", change: changed(func(p *attest.Provenance) {
 		p.BuildDefinition.ExternalParameters.Source.URI = "git+https://evil.example/age"
 	})},
-	"another definition":      {code: "entrypoint-mismatch", change: changed(func(p *attest.Provenance) { p.BuildDefinition.ExternalParameters.EntryPoint = "evil.yaml#images.age" })},
-	"a build's provenance":    {code: "entrypoint-mismatch", change: changed(func(p *attest.Provenance) { p.BuildDefinition.ExternalParameters.EntryPoint = "sello.yaml#builds.age" })},
-	"junk for provenance":     {code: "bad-json", change: junk(attest.ProvenanceType)},
-	"no bill of materials":    {code: "evidence-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.sboms = "" }, ask: wantSBOM},
-	"bill by a stranger":      {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.sbomSigner = w.Keys["stranger"] }, ask: wantSBOM},
-	"bill of another image":   {code: "subject-mismatch", change: func(_ *vt.World, d, other *imageDraft) { d.sbomAbout = other.root }, ask: wantSBOM},
-	"no release statement":    {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = nil }, ask: wantRelease},
-	"version of no statement": {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = nil }, ask: wantVersion(vt.Version)},
-	"another version":         {code: "release-version-mismatch", change: func(*vt.World, *imageDraft, *imageDraft) {}, ask: wantVersion("v1.4.3")},
-	"statement by a stranger": {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.publisher = w.Keys["stranger"] }},
-	"statement of files only": {code: "image-unlisted", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = d.statement[:1] }},
-	"statement of another":    {code: "image-unlisted", change: func(_ *vt.World, d, other *imageDraft) { d.statement[1].Digest = sha(other.root) }},
-	"digest listed as a file": {code: "image-unlisted", change: func(_ *vt.World, d, _ *imageDraft) { d.statement[1].Name = "age.tar.gz" }},
-	"staged: another image":   {code: "image-unlisted", change: staged(func(i *stage.Image, _, other *imageDraft) { i.Index = other.root.Digest.String() })},
+	"another definition":     {code: "entrypoint-mismatch", change: changed(func(p *attest.Provenance) { p.BuildDefinition.ExternalParameters.EntryPoint = "evil.yaml#images.age" })},
+	"a build's provenance":   {code: "entrypoint-mismatch", change: changed(func(p *attest.Provenance) { p.BuildDefinition.ExternalParameters.EntryPoint = "sello.yaml#builds.age" })},
+	"junk for provenance":    {code: "bad-json", change: junk(attest.ProvenanceType)},
+	"no bill of materials":   {code: "evidence-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.sboms = "" }, ask: wantSBOM},
+	"bill by a stranger":     {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.sbomSigner = w.Keys["stranger"] }, ask: wantSBOM},
+	"bill of another image":  {code: "subject-mismatch", change: func(_ *vt.World, d, other *imageDraft) { d.sbomAbout = other.root }, ask: wantSBOM},
+	"nothing of the release": {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement, d.bare = nil, true }, ask: wantRelease},
+	"no stage.json":          {code: "stage-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.bare = true }, ask: wantRelease},
+	"stage.json of another release": {code: "stage-missing", change: func(_ *vt.World, d, _ *imageDraft) {
+		d.named = func(n map[string]string) { n[stage.FileName] = strings.Repeat("9", 64) }
+	}, ask: wantRelease},
+	"stage.json of other images": {code: "image-unlisted", change: attached(func(i *stage.Image, d, other *imageDraft) {
+		i.Index = other.root.Digest.String()
+		for n, p := range d.platforms {
+			i.Platforms[p.Platform.OS+"/"+p.Platform.Architecture] = other.platforms[n].Digest.String()
+		}
+	})},
+	"stage.json of other platforms": {code: "image-mismatch", change: attached(func(i *stage.Image, _, other *imageDraft) {
+		i.Platforms["linux/amd64"] = other.platforms[0].Digest.String()
+	})},
+	"stage.json of another bill": {code: "sbom-mismatch", change: attached(func(i *stage.Image, _, _ *imageDraft) { i.SBOMs[""] = "sha256:" + strings.Repeat("7", 64) })},
+	"no sign-offs":               {code: "sign-off-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.signOffs = nil }},
+	"one sign-off of two":        {code: "sign-off-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.signOffs = d.signOffs[:1] }},
+	"sign-off by an associate":   {code: "sign-off-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.signOffs[1].By = "newcomer" }},
+	"sign-off by a stranger":     {code: "sign-off-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.signOffs[1].By = "stranger" }},
+	"sign-off of another stage": {code: "sign-off-missing", change: func(_ *vt.World, d, _ *imageDraft) {
+		d.signOffs[1].Change = func(s *attest.SignOff) { s.Stage = "sha256:" + strings.Repeat("9", 64) }
+	}},
+	"sign-off that was added later": {code: "sign-off-missing", change: func(_ *vt.World, d, _ *imageDraft) {
+		d.named = func(n map[string]string) { delete(n, stage.SignOffFolder+"/second"+stage.BundleSuffix) }
+	}},
+	"sign-off missing, no statement": {code: "sign-off-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement, d.signOffs = nil, d.signOffs[:1] }},
+	"no release statement":           {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = nil }, ask: wantRelease},
+	"version of no statement":        {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = nil }, ask: wantVersion(vt.Version)},
+	"another version":                {code: "release-version-mismatch", change: func(*vt.World, *imageDraft, *imageDraft) {}, ask: wantVersion("v1.4.3")},
+	"statement by a stranger":        {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.publisher = w.Keys["stranger"] }},
+	"statement of files only":        {code: "image-unlisted", change: func(_ *vt.World, d, _ *imageDraft) { d.statement = d.statement[:1] }},
+	"statement of another":           {code: "image-unlisted", change: func(_ *vt.World, d, other *imageDraft) { d.statement[1].Digest = sha(other.root) }},
+	"digest listed as a file":        {code: "image-unlisted", change: func(_ *vt.World, d, _ *imageDraft) { d.statement[1].Name = "age.tar.gz" }},
+	"staged: another image":          {code: "image-unlisted", change: staged(func(i *stage.Image, _, other *imageDraft) { i.Index = other.root.Digest.String() })},
 	"staged: other platforms": {code: "image-mismatch", change: staged(func(i *stage.Image, _, other *imageDraft) {
 		i.Platforms["linux/amd64"] = other.platforms[0].Digest.String()
 	})},
@@ -360,6 +451,12 @@ func staged(f func(i *stage.Image, d, other *imageDraft)) func(*vt.World, *image
 	return func(_ *vt.World, d, other *imageDraft) { d.stage = func(s *stage.Stage) { f(&s.Images[0], d, other) } }
 }
 
+func attached(f func(i *stage.Image, d, other *imageDraft)) func(*vt.World, *imageDraft, *imageDraft) {
+	return func(_ *vt.World, d, other *imageDraft) {
+		d.attached = func(s *stage.Stage) { f(&s.Images[0], d, other) }
+	}
+}
+
 func wantSBOM(o *verify.Options)    { o.Evidence = []string{"sbom"} }
 func wantRelease(o *verify.Options) { o.RequireRelease = true }
 func wantVersion(v string) func(*verify.Options) {
@@ -397,6 +494,40 @@ func TestImageRefusals(t *testing.T) {
 			refused(t, r, test.code)
 		})
 	}
+}
+
+// Who pulls the image of one platform has its manifest, and asks about that: stage.json says which image it is of.
+func TestManifestOfOnePlatform(t *testing.T) {
+	t.Parallel()
+	host := rt.InProcess(t)
+	w := vt.NewWorld(t)
+	d := newImage(t, w, 1)
+	d.sign(t)
+	name := host + "/one/age"
+	d.inRegistry(t, name)
+	o := options(w)
+	o.Evidence, o.MinLevel, o.RequireRelease = []string{"sbom"}, 3, true
+	for _, p := range d.platforms {
+		r, err := verify.Any(t.Context(), name+"@"+p.Digest.String(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted(t, r)
+		if r.Scope != verify.ScopeImageInRelease || r.Version != vt.Version || len(r.SignOffs) != 2 {
+			t.Error(show(r))
+		}
+	}
+
+	// Without stage.json nobody can tell of which image it is.
+	d = newImage(t, w, 2)
+	d.bare = true
+	d.sign(t)
+	d.inRegistry(t, name)
+	r, err := verify.Any(t.Context(), name+"@"+d.platforms[0].Digest.String(), options(w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, r, "image-unlisted")
 }
 
 // A registry's word counts for nothing: content that is not what its digest says is an error, whatever refers to it.
@@ -587,7 +718,7 @@ func TestTagOfAnotherVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for tag, want := range map[string]string{"v1.4.2": "", "v1.4.3": "release-version-mismatch", "latest": "", "v1.4": ""} {
+	for tag, want := range map[string]string{"v1.4.2": "", "v1.4.3": "release-version-mismatch", "latest": "", "v1.4": "", "v1": "", "1.4": "", "v1.3": "release-version-mismatch", "v2": "release-version-mismatch", "1.5": "release-version-mismatch"} {
 		if err := repo.Tag(t.Context(), d.root, tag); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -107,6 +108,8 @@ func (f *front) before(w http.ResponseWriter, r *http.Request) bool {
 //	settag REFERENCE TAG            set a tag, whatever it named
 //	absent REFERENCE                there is no such image
 //	copybare FROM TO                copy an image by digest without what is attached to it
+//	copyall FROM TO                 copy an image by digest with what is attached to it
+//	platform VARIABLE REF PLATFORM  the digest of an image's manifest for a platform
 //	attach TO FROM                  attach to TO what is attached to FROM
 //	remove REPOSITORY@DIGEST        delete a manifest
 func withRegistry(cmds map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
@@ -115,7 +118,7 @@ func withRegistry(cmds map[string]func(*testscript.TestScript, bool, []string)) 
 		do    func(*testscript.TestScript, *front, []string) error
 	}{
 		"registry": {1, registryFails}, "counts": {0, registryCounts}, "base": {2, registryBase}, "tags": {1, registryTags}, "resolve": {2, registryResolve}, "staged": {3, registryStaged},
-		"settag": {2, registrySetTag}, "absent": {1, registryAbsent}, "copybare": {2, registryCopyBare}, "attach": {2, registryAttach}, "remove": {1, registryRemove},
+		"settag": {2, registrySetTag}, "absent": {1, registryAbsent}, "copybare": {2, registryCopy(true)}, "copyall": {2, registryCopy(false)}, "platform": {3, registryPlatform}, "attach": {2, registryAttach}, "remove": {1, registryRemove},
 	} {
 		cmds[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			if neg || len(args) < c.least {
@@ -236,17 +239,42 @@ func registryAbsent(_ *testscript.TestScript, _ *front, args []string) error {
 	return nil
 }
 
-func registryCopyBare(_ *testscript.TestScript, _ *front, args []string) error {
-	from, desc, err := openImage(args[0])
+func registryCopy(bare bool) func(*testscript.TestScript, *front, []string) error {
+	return func(_ *testscript.TestScript, _ *front, args []string) error {
+		from, desc, err := openImage(args[0])
+		if err != nil {
+			return err
+		}
+		to, err := registry.Open(args[1], registry.Options{})
+		if err != nil {
+			return err
+		}
+		_, err = registry.Copy(context.Background(), from, to, desc, registry.CopyOptions{WithoutReferrers: bare})
+		return err
+	}
+}
+
+func registryPlatform(ts *testscript.TestScript, _ *front, args []string) error {
+	repo, desc, err := openImage(args[1])
 	if err != nil {
 		return err
 	}
-	to, err := registry.Open(args[1], registry.Options{})
+	data, err := repo.Fetch(context.Background(), desc)
 	if err != nil {
 		return err
 	}
-	_, err = registry.Copy(context.Background(), from, to, desc, registry.CopyOptions{WithoutReferrers: true})
-	return err
+	defer data.Close()
+	var index ocispec.Index
+	if err := json.NewDecoder(data).Decode(&index); err != nil {
+		return err
+	}
+	for _, m := range index.Manifests {
+		if m.Platform.OS+"/"+m.Platform.Architecture == args[2] {
+			ts.Setenv(args[0], m.Digest.String())
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no %s", args[1], args[2])
 }
 
 func registryRemove(_ *testscript.TestScript, f *front, args []string) error {

@@ -3,8 +3,10 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -129,13 +131,13 @@ func TestCollect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := func(s string) digest.Sums {
+	output := func(path string, executable bool, s string) engine.Output {
 		w := digest.NewWriter()
 		_, _ = w.Write([]byte(s))
-		return w.Sums()
+		return engine.Output{Path: path, Executable: executable, Sums: w.Sums(), SHA1: fmt.Sprintf("%x", sha1.Sum([]byte(s))), CRC32: crc32.ChecksumIEEE([]byte(s))}
 	}
 	x := runtime.GOOS != "windows"
-	want := []engine.Output{{"a.txt", false, sum("dot")}, {"a/same", x, sum("bee")}, {"a/x y", false, sum("")}, {"a/ü", false, sum("u")}, {"b", x, sum("bee")}}
+	want := []engine.Output{output("a.txt", false, "dot"), output("a/same", x, "bee"), output("a/x y", false, ""), output("a/ü", false, "u"), output("b", x, "bee")}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("outputs (-want +got):\n%s", d)
 	}

@@ -33,11 +33,11 @@ func NewBlobs(dir *os.Root) (*Blobs, error) {
 func blobPath(hex string) string { return filepath.Join("blobs", "sha256", hex) }
 
 // Put gives write a file to fill, and hashes what is written on its way. A blob that is there already is replaced by
-// the same bytes.
+// the same bytes. It does not wait for the disk: after a power cut, Good tells whether the blob is whole.
 func (b *Blobs) Put(ctx context.Context, mediaType string, write func(w io.Writer) error) (ocispec.Descriptor, error) {
 	h := sha256.New()
 	desc := ocispec.Descriptor{MediaType: mediaType}
-	err := b.place(func(f io.Writer) (string, error) {
+	err := b.place(false, func(f io.Writer) (string, error) {
 		w := &countingWriter{w: io.MultiWriter(f, h)}
 		if err := write(w); err != nil {
 			return "", err
@@ -56,7 +56,7 @@ func (b *Blobs) Push(ctx context.Context, expected ocispec.Descriptor, content i
 	if err := checkDescriptor(expected); err != nil {
 		return err
 	}
-	return b.place(func(f io.Writer) (string, error) {
+	return b.place(true, func(f io.Writer) (string, error) {
 		v := verified(io.NopCloser(contextReader{ctx, content}), expected)
 		if _, err := io.CopyBuffer(onlyWriter{f}, v, make([]byte, copyBuffer)); err != nil {
 			return "", fmt.Errorf("copy %s: %w", expected.Digest, err)
@@ -65,8 +65,8 @@ func (b *Blobs) Push(ctx context.Context, expected ocispec.Descriptor, content i
 	})
 }
 
-// place writes a temporary file and renames it to the digest that write gives.
-func (b *Blobs) place(write func(io.Writer) (hex string, err error)) error {
+// place writes a temporary file and renames it to the digest that write gives; lasting, once the disk has it.
+func (b *Blobs) place(lasting bool, write func(io.Writer) (hex string, err error)) error {
 	temp := pack.TempPrefix + rand.Text()
 	f, err := b.dir.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -83,13 +83,20 @@ func (b *Blobs) place(write func(io.Writer) (hex string, err error)) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	err = f.Chmod(0o644)
+	if lasting {
+		err = errors.Join(err, f.Sync())
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := b.dir.Rename(temp, blobPath(hex)); err != nil {
 		return err
 	}
 	kept = true
+	if !lasting {
+		return nil
+	}
 	return pack.SyncFolder(b.dir, filepath.Dir(blobPath(hex)))
 }
 

@@ -74,6 +74,7 @@ type fetched struct {
 type Compiled struct {
 	Binaries  []stage.Artifact    `json:"binaries"`
 	Files     []stage.Artifact    `json:"files,omitempty"`
+	Contents  map[string]content  `json:"contents"` // of both, by name
 	Started   time.Time           `json:"started"`
 	Finished  time.Time           `json:"finished"`
 	Isolation engine.Isolation    `json:"isolation"`

@@ -42,8 +42,7 @@ func (a *assembly) compile(ctx context.Context, c build.Compile, r *flow.Run) (C
 	if err != nil {
 		return done, err
 	}
-	done.Binaries, err = a.collect(ctx, c, out)
-	return done, err
+	return done, a.collect(ctx, c, out, &done)
 }
 
 // runStep runs the step of a compile, and says what the engine observed. It refuses a step that fails.
@@ -87,13 +86,13 @@ func (a *assembly) programs(c build.Compile) []material.Program {
 }
 
 // collect hashes what the step left, refuses anything but the expected binaries, and gives them their final names.
-func (a *assembly) collect(ctx context.Context, c build.Compile, out string) ([]stage.Artifact, error) {
+func (a *assembly) collect(ctx context.Context, c build.Compile, out string, done *Compiled) error {
 	if a.origin.published != nil {
 		out = installedIn(out, c)
 	}
 	found, err := engine.Collect(ctx, out, engine.CollectLimits{})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var names []string
 	for _, f := range found {
@@ -101,21 +100,22 @@ func (a *assembly) collect(ctx context.Context, c build.Compile, out string) ([]
 	}
 	slices.Sort(names)
 	if want := build.Binaries(c, a.programs(c)); !slices.Equal(want, names) {
-		return nil, &gate.Refusal{Code: "build-output-unexpected", Where: c.Name(), What: "the build left other files than its programs",
+		return &gate.Refusal{Code: "build-output-unexpected", Where: c.Name(), What: "the build left other files than its programs",
 			Expected: strings.Join(want, ", "), Actual: strings.Join(names, ", "), Fix: "look at the step's log; only the programs that the definition names may come out of it"}
 	}
-	var binaries []stage.Artifact
+	done.Contents = map[string]content{}
 	for _, f := range found {
 		name := build.BinaryPath(c.Platform, f.Path)
 		if err := a.claim(name, c.Build); err != nil {
-			return nil, err
+			return err
 		}
 		if err := moveFile(filepath.Join(out, f.Path), a.filePath(name), 0o755); err != nil {
-			return nil, err
+			return err
 		}
-		binaries = append(binaries, stage.Artifact{Name: name, Kind: stage.KindBinary, Platform: c.Platform.String(), Build: c.Build, Sums: f.Sums})
+		done.Contents[name] = contentOf(f)
+		done.Binaries = append(done.Binaries, stage.Artifact{Name: name, Kind: stage.KindBinary, Platform: c.Platform.String(), Build: c.Build, Sums: f.Sums})
 	}
-	return binaries, nil
+	return nil
 }
 
 // installedIn is where `go install` puts binaries below GOPATH: bin, or bin/os_arch when cross-compiling.

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
@@ -18,6 +22,7 @@ import (
 var damageCodes = []string{
 	"stage-artifact-mismatch", "subject-mismatch", "attestation-missing", "release-file-missing", "release-file-extra",
 	"release-file-irregular", "bad-json", "no-trusted-signer", "wrong-predicate", "wrong-statement-type", "unsupported-payload-type",
+	"image-digest-mismatch", "image-missing", "image-unlisted",
 }
 
 // mendable gives a refusal about a file of a stage the fix for those who can stage: who verifies a download has none.
@@ -30,8 +35,10 @@ func (s *staged) mendable(err error, file string) error {
 	own.Where = store.Place(s.Bucket, s.inStage(r.Where))
 	own.Fix = "find out who changed it; then remove " + own.Where + " and run: sello stage " + file
 	switch r.Code {
-	case "attestation-missing", "release-file-missing":
+	case "attestation-missing", "release-file-missing", "image-missing":
 		own.Fix = "sello stage " + file + "   # puts back what is missing"
+	case "image-unlisted":
+		own.Fix = "find out who put it there; remove " + own.Where + " and run: sello stage " + file
 	case "release-file-extra":
 		own.Fix = "find out who put it there, and remove " + own.Where
 	}
@@ -70,7 +77,39 @@ func (s *staged) lacking(ctx context.Context) (missing, changed []string, err er
 			changed = append(changed, a.Name)
 		}
 	}
-	return missing, changed, nil
+	lost, err := s.lackingImages(ctx)
+	return append(missing, lost...), changed, err
+}
+
+// lackingImages gives what of the stage's images its bucket does not have.
+func (s *staged) lackingImages(ctx context.Context) ([]string, error) {
+	if len(s.list.Images) == 0 {
+		return nil, nil
+	}
+	layout, err := registry.OpenLayout(ctx, s.Images())
+	if gate.Code(err) == "layout-invalid" {
+		return []string{stage.ImagesFolder}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	missing, err := layout.Missing(ctx)
+	if gate.Code(err) == "registry-digest-mismatch" {
+		return nil, nil // what was changed is for verifying to name
+	}
+	var names []string
+	for _, d := range missing {
+		names = append(names, stage.ImagesFolder+"/"+ocispec.ImageBlobsDir+"/sha256/"+d.Digest.Encoded())
+	}
+	return names, err
+}
+
+// more says that there are n others.
+func more(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and %d more", n)
 }
 
 // damage says in status what lacking finds.
@@ -83,7 +122,7 @@ func (s *Status) damage(ctx context.Context, found *staged) error {
 		s.Detail += fmt.Sprintf("; damaged: %s has another size", changed[0])
 		s.Next = "rm " + ShellWord(store.Place(found.Bucket, found.File(changed[0]))) + " && sello stage " + s.Path
 	case len(missing) > 0:
-		s.Detail += fmt.Sprintf("; damaged: %d files are missing", len(missing))
+		s.Detail += fmt.Sprintf("; damaged: %s%s missing", missing[0], more(len(missing)-1))
 		s.Next = "sello stage " + s.Path
 	}
 	return nil

@@ -57,7 +57,7 @@ func TestDamagedStage(t *testing.T) {
 		t.Errorf("status: %+v", s)
 	}
 	remove(t, damaged)
-	if s := status(); !strings.Contains(s.Detail, "1 files are missing") || s.Next != "sello stage releases/v1.0.0.yaml" {
+	if s := status(); !strings.Contains(s.Detail, " missing") || s.Next != "sello stage releases/v1.0.0.yaml" {
 		t.Errorf("status: %+v", s)
 	}
 	_, err = p.SignOff(ctx, "v1.0.0", SignOffOptions{})

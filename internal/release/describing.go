@@ -2,14 +2,12 @@ package release
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/sello-release/sello/internal/pack"
 	"github.com/sello-release/sello/internal/sbom"
@@ -173,50 +171,6 @@ func (a *assembly) moduleGraph() sbom.Graph {
 	return g
 }
 
-// memberLog collects the hashes of an archive's files while they are packed.
-type memberLog struct {
-	mu     sync.Mutex
-	hashes []*sbom.FileHash
-}
-
-func (m *memberLog) tap(name string) io.Writer {
-	h := sbom.NewFileHash(name)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.hashes = append(m.hashes, h)
-	return h
-}
-
-// membersPath is where the hashes of an archive's files are kept for the description.
-func (a *assembly) membersPath(archive string) string { return a.path("members", archive+".json") }
-
-// keepMembers writes what was packed beside the work, by name.
-func (a *assembly) keepMembers(archive string, m *memberLog) error {
-	files := []sbom.File{}
-	for _, h := range m.hashes {
-		files = append(files, h.File())
-	}
-	slices.SortFunc(files, func(x, y sbom.File) int { return strings.Compare(x.Name, y.Name) })
-	data, err := json.Marshal(files)
-	if err != nil {
-		return fmt.Errorf("encode members: %w", err)
-	}
-	return writeFile(a.membersPath(archive), data)
-}
-
-// members gives the files of an archive that was packed, in this run or in an earlier one.
-func (a *assembly) members(archive string) ([]sbom.File, error) {
-	data, err := os.ReadFile(a.membersPath(archive))
-	if err != nil {
-		return nil, fmt.Errorf("read members: %w", err)
-	}
-	var files []sbom.File
-	if err := json.Unmarshal(data, &files); err != nil {
-		return nil, fmt.Errorf("read members of %s: %w", archive, err)
-	}
-	return files, nil
-}
-
 func baseName(name string) string {
 	if i := strings.LastIndexByte(name, '/'); i >= 0 {
 		return name[i+1:]
@@ -224,9 +178,9 @@ func baseName(name string) string {
 	return name
 }
 
-// pack writes an archive and keeps what went into it.
-func (a *assembly) pack(ctx context.Context, name string, entries []pack.Entry, o pack.Options) (stage.Artifact, error) {
-	var members memberLog
+// pack writes an archive and keeps what went into it; known are the files whose content is known.
+func (a *assembly) pack(ctx context.Context, name string, entries []pack.Entry, known map[string]content, o pack.Options) (stage.Artifact, error) {
+	members := memberLog{known: known}
 	o.Tap = members.tap
 	sums, err := a.spool(name, func(w io.Writer) error { return pack.Write(ctx, w, entries, o) })
 	if err != nil {

@@ -17,8 +17,10 @@ import (
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/image"
 	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sbom"
 	"github.com/sello-release/sello/internal/sign"
 )
@@ -118,12 +120,34 @@ func (a *assembly) keepImageSBOM(s *imageSteps, platform string, doc []byte) (st
 	return "sha256:" + digest.Bytes(canonical), writeFile(a.imageSBOMPath(s, platform), canonical)
 }
 
+// addImageAttestations adds a step an image that attests it.
+func (a *assembly) addImageAttestations(g *flow.Graph, invocation string, signer sign.Signer) []flow.Node {
+	var out []flow.Node
+	for _, img := range a.images {
+		needs := flow.Needs(img.index, img.described)
+		if a.summed != nil { // as other attestations: when there is nothing left that can fail
+			needs = append(needs, a.summed)
+		}
+		img.attested = flow.Add(g, flow.Step[[]ocispec.Descriptor]{
+			Name: "attest/image/" + img.plan.ShortName(), Needs: needs,
+			// A stage holds an image's attestations by digest. A run that was killed while it wrote them has to go on with the same.
+			Key: func() (string, error) { return keyOf([]string{signer.KeyID(), a.project.Engine.Info().BuilderID}) },
+			Run: func(ctx context.Context, _ *flow.Run) ([]ocispec.Descriptor, error) {
+				return a.attestImage(ctx, img, invocation, signer)
+			},
+			Valid: func(referrers []ocispec.Descriptor) error { return a.attestationsStillThere(img, referrers) },
+		})
+		out = append(out, img.attested)
+	}
+	return out
+}
+
 // attestImage signs what there is to say about an image (provenance over all of it, an SBOM a platform and for the index,
-// and a bare signature), and writes each bundle as a referrer of what it speaks of.
-func (a *assembly) attestImage(ctx context.Context, s *imageSteps, invocation string, signer sign.Signer) error {
+// and a bare signature), writes each bundle as a referrer of what it speaks of, and gives the referrers.
+func (a *assembly) attestImage(ctx context.Context, s *imageSteps, invocation string, signer sign.Signer) ([]ocispec.Descriptor, error) {
 	blobs, err := a.blobs()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w := &imageAttester{blobs: blobs, signer: signer, created: a.plan.Time.Format(time.RFC3339)}
 	subjects := []attest.Subject{{Name: s.plan.Name, Digest: map[string]string{"sha256": s.index.Value().Digest.Encoded()}}}
@@ -135,36 +159,60 @@ func (a *assembly) attestImage(ctx context.Context, s *imageSteps, invocation st
 	}
 	provenance, err := a.imageProvenance(ctx, s, invocation)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	statement, err := attest.NewProvenance(subjects, provenance)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.sign(ctx, attest.ProvenanceType, statement, targets...); err != nil {
-		return err
+		return nil, err
 	}
 	signed, err := attest.NewStatement(subjects, attest.ImageSignatureType, struct{}{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.sign(ctx, attest.ImageSignatureType, signed, targets...); err != nil {
-		return err
+		return nil, err
 	}
 	for i, name := range names {
 		doc, err := os.ReadFile(a.imageSBOMPath(s, name))
 		if err != nil {
-			return fmt.Errorf("read SBOM: %w", err)
+			return nil, fmt.Errorf("read SBOM: %w", err)
 		}
 		described, err := attest.NewStatement(subjects[i:i+1], attest.SPDXType, json.RawMessage(doc))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := w.sign(ctx, attest.SPDXType, described, targets[i]); err != nil {
+			return nil, err
+		}
+	}
+	return w.referrers, nil
+}
+
+// attestationsStillThere is imageStillThere for what was attested of an image.
+func (a *assembly) attestationsStillThere(s *imageSteps, referrers []ocispec.Descriptor) error {
+	if err := a.blobsStillThere(s.plan, referrers); err != nil {
+		return err
+	}
+	blobs, err := a.blobs()
+	if err != nil {
+		return err
+	}
+	for _, d := range referrers {
+		data, err := image.ReadBlob(context.Background(), blobs, d, registry.MaxManifest)
+		if err != nil {
+			return err
+		}
+		m, err := registry.ParseManifest(d, data)
+		if err != nil {
+			return err
+		}
+		if err := a.blobsStillThere(s.plan, m.Blobs); err != nil {
 			return err
 		}
 	}
-	s.referrers = w.referrers
 	return nil
 }
 
@@ -221,28 +269,47 @@ func (w *imageAttester) sign(ctx context.Context, predicateType string, statemen
 
 // attachment writes a bundle and the manifest that makes it a referrer of target.
 func attachment(ctx context.Context, blobs *image.Blobs, bundle []byte, predicateType, created string, target ocispec.Descriptor) (ocispec.Descriptor, error) {
+	return attach(ctx, blobs, target, sign.MediaType,
+		map[string]string{ocispec.AnnotationCreated: created, "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType},
+		layerContent{mediaType: sign.MediaType, data: bundle})
+}
+
+// layerContent is what becomes a layer of a referrer; title is the name under which tools like oras store it, "" for none.
+type layerContent struct {
+	mediaType, title string
+	data             []byte
+}
+
+// attach writes contents and the manifest that makes them a referrer of target.
+func attach(ctx context.Context, blobs *image.Blobs, target ocispec.Descriptor, artifactType string, annotations map[string]string, contents ...layerContent) (ocispec.Descriptor, error) {
 	put := func(mediaType string, data []byte) (ocispec.Descriptor, error) {
 		return blobs.Put(ctx, mediaType, func(out io.Writer) error {
 			_, err := io.Copy(out, bytes.NewReader(data))
 			return err
 		})
 	}
-	layer, err := put(sign.MediaType, bundle)
-	if err != nil {
-		return layer, err
-	}
 	config, err := put(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
 	if err != nil {
 		return config, err
 	}
+	var layers []ocispec.Descriptor
+	for _, c := range contents {
+		layer, err := put(c.mediaType, c.data)
+		if err != nil {
+			return layer, err
+		}
+		if c.title != "" {
+			layer.Annotations = map[string]string{ocispec.AnnotationTitle: c.title}
+		}
+		layers = append(layers, layer)
+	}
 	subject := ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
-	annotations := map[string]string{ocispec.AnnotationCreated: created, "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType}
-	data, err := json.Marshal(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: sign.MediaType,
-		Config: config, Layers: []ocispec.Descriptor{layer}, Subject: &subject, Annotations: annotations})
+	data, err := json.Marshal(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: artifactType,
+		Config: config, Layers: layers, Subject: &subject, Annotations: annotations})
 	if err != nil {
-		return layer, fmt.Errorf("encode referrer: %w", err)
+		return config, fmt.Errorf("encode referrer: %w", err)
 	}
 	desc, err := put(ocispec.MediaTypeImageManifest, data)
-	desc.ArtifactType, desc.Annotations = sign.MediaType, annotations
+	desc.ArtifactType, desc.Annotations = artifactType, annotations
 	return desc, err
 }

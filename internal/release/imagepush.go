@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/image"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
@@ -30,17 +34,47 @@ func (a *assembly) uploadImages(ctx context.Context, to store.StageLayout) error
 	if len(a.images) == 0 {
 		return nil
 	}
-	if _, err := registry.OpenLayout(ctx, to.Images()); err == nil {
-		return nil
+	switch layout, err := registry.OpenLayout(ctx, to.Images()); {
+	case err == nil:
+		return a.mendImages(ctx, layout, to)
+	case gate.Code(err) != "layout-invalid":
+		return err
 	}
 	var roots, referrers []ocispec.Descriptor
 	for _, s := range a.images {
 		root := s.index.Value()
 		root.Annotations = map[string]string{ocispec.AnnotationRefName: s.plan.Name + ":" + a.plan.Values.Version}
 		roots = append(roots, root)
-		referrers = append(referrers, s.referrers...)
+		referrers = append(referrers, s.attested.Value()...)
 	}
 	return registry.WriteLayout(ctx, to.Images(), a.fetchBlob, roots, referrers)
+}
+
+// mendImages puts back what a stage's layout names and does not have, as far as it was made or fetched here.
+func (a *assembly) mendImages(ctx context.Context, layout *registry.Layout, to store.StageLayout) error {
+	for range registry.MaxDepth { // a manifest that is put back can name what is missing
+		missing, err := layout.Missing(ctx)
+		if err != nil || len(missing) == 0 {
+			return err
+		}
+		for _, d := range missing {
+			err := to.Images().Put(ctx, ocispec.ImageBlobsDir+"/sha256/"+d.Digest.Encoded(), d.Size, d.Digest.Encoded(), func() (io.ReadCloser, error) { return a.fetchBlob(ctx, d) })
+			if code := gate.Code(err); code == image.CodeBlobMissing {
+				return lostAttestation(to, d)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lostAttestation refuses a stage that lost an attestation of its images which another run or machine made: each run's are its own.
+func lostAttestation(to store.StageLayout, d ocispec.Descriptor) error {
+	folder := to.Images().String()
+	return &gate.Refusal{Code: "image-missing", Where: folder, What: "the stage lost an attestation of an image, which cannot be made again with the same bytes", Expected: d.Digest.String(), Actual: "no such file",
+		Fix: "remove " + strings.TrimSuffix(folder, "/") + " and run the same command again: the images are attested anew, and sign-offs stay good"}
 }
 
 // fetchBlob opens a blob that was made here, or fetched with a base.
@@ -53,7 +87,11 @@ func (a *assembly) fetchBlob(ctx context.Context, desc ocispec.Descriptor) (io.R
 		if err != nil {
 			return nil, err
 		}
-		return made.Open(desc) // compared with its digest where it is written
+		f, err := made.Open(desc)
+		if err != nil {
+			return nil, err
+		}
+		return store.Finished{File: f}, nil // hashed when it was made, or since: see imageStillThere
 	}
 	fetched, err := a.baseBlobs()
 	if err != nil {
@@ -188,9 +226,11 @@ func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, rele
 	})
 }
 
-// attachStatement attaches the release statement to every image, so that who has just the image can tell of which release it is.
-func (p *Project) attachStatement(ctx context.Context, s *staged, to store.ReleaseLayout) error {
-	statement, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
+// attachRelease attaches what a release's folder has besides its files to every image, on its index and on each platform's manifest:
+// the release statement, and stage.json with the sign-offs that the statement names. Who has just the image can judge by that
+// of which release it is and who signed it off.
+func (p *Project) attachRelease(ctx context.Context, s *staged, to store.ReleaseLayout) error {
+	statement, contents, err := releaseEvidence(ctx, s, to)
 	if err != nil {
 		return err
 	}
@@ -202,14 +242,62 @@ func (p *Project) attachStatement(ctx context.Context, s *staged, to store.Relea
 	if err != nil {
 		return err
 	}
+	created := s.list.Source.Time.Format(time.RFC3339)
 	return p.eachRepository(ctx, copies(s.list), func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
-		desc, err := attachment(ctx, blobs, statement, attest.ReleaseType, s.list.Source.Time.Format(time.RFC3339), c.root())
+		targets, err := manifestsOf(ctx, repo, c)
 		if err != nil {
 			return err
 		}
-		_, err = registry.Copy(ctx, blobSource{blobs}, repo, desc, registry.CopyOptions{WithoutReferrers: true})
-		return err
+		for _, target := range targets {
+			said, err := attachment(ctx, blobs, statement, attest.ReleaseType, created, target)
+			if err != nil {
+				return err
+			}
+			evidence, err := attach(ctx, blobs, target, stage.EvidenceMediaType, map[string]string{ocispec.AnnotationCreated: created}, contents...)
+			if err != nil {
+				return err
+			}
+			for _, desc := range []ocispec.Descriptor{evidence, said} { // with the statement there, the rest has to be
+				if _, err := registry.Copy(ctx, blobSource{blobs}, repo, desc, registry.CopyOptions{WithoutReferrers: true}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
+}
+
+// releaseEvidence reads a release's statement, and stage.json with the sign-offs that it names.
+func releaseEvidence(ctx context.Context, s *staged, to store.ReleaseLayout) (statement []byte, contents []layerContent, err error) {
+	if statement, err = readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle); err != nil {
+		return nil, nil, err
+	}
+	infos, err := to.Bucket.List(ctx, to.Prefix()+stage.SignOffFolder+"/")
+	if err != nil {
+		return nil, nil, err
+	}
+	contents = []layerContent{{mediaType: "application/json", title: stage.FileName, data: s.bytes}}
+	for _, info := range infos {
+		data, err := readObject(ctx, to.Bucket, info.Name, sign.MaxBundle)
+		if err != nil {
+			return nil, nil, err
+		}
+		contents = append(contents, layerContent{mediaType: sign.MediaType, title: strings.TrimPrefix(info.Name, to.Prefix()), data: data})
+	}
+	return statement, contents, nil
+}
+
+// manifestsOf gives an image's index and the manifests that it names, as they are in a repository.
+func manifestsOf(ctx context.Context, repo *registry.Repository, c imageCopy) ([]ocispec.Descriptor, error) {
+	out := []ocispec.Descriptor{c.root()}
+	for _, platform := range slices.Sorted(maps.Keys(c.image.Platforms)) {
+		desc, err := repo.Resolve(ctx, c.image.Platforms[platform])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, desc)
+	}
+	return out, nil
 }
 
 // blobSource is a folder of blobs as a source for copying, to which nothing refers.

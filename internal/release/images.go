@@ -35,8 +35,8 @@ type imageSteps struct {
 	plan      build.Image
 	platforms []*flow.Task[builtImage] // as plan.On
 	index     *flow.Task[ocispec.Descriptor]
-	described *flow.Task[map[string]string] // platform: sha256:… of its SPDX document
-	referrers []ocispec.Descriptor          // what was attested of it
+	described *flow.Task[map[string]string]    // platform: sha256:… of its SPDX document
+	attested  *flow.Task[[]ocispec.Descriptor] // the referrers that say what was attested of it
 }
 
 // builtImage is an image for one platform.
@@ -172,7 +172,8 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 	if err != nil {
 		return out, err
 	}
-	var members memberLog
+	binaries := a.imageBinaries(img, platform)
+	members := memberLog{known: a.contents(binaries, programPath)}
 	var layers []image.AddedLayer
 	add := func(entries []pack.Entry, comment string) error {
 		if len(entries) == 0 {
@@ -190,7 +191,7 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 	if err != nil {
 		return out, err
 	}
-	programs, names := a.imagePrograms(img, platform)
+	programs, names := a.imagePrograms(binaries)
 	all := slices.Concat(files, programs)
 	if err := distinctPaths(img, all); err != nil {
 		return out, err
@@ -321,13 +322,16 @@ func (a *assembly) imageBinaries(img build.Image, platform definition.Platform) 
 }
 
 // imagePrograms gives the programs of an image, and their names.
-func (a *assembly) imagePrograms(img build.Image, platform definition.Platform) (entries []pack.Entry, names []string) {
-	for _, s := range a.imageBinaries(img, platform) {
+func (a *assembly) imagePrograms(binaries []stage.Artifact) (entries []pack.Entry, names []string) {
+	for _, s := range binaries {
 		names = append(names, path.Base(s.Name))
-		entries = append(entries, pack.Entry{Name: path.Join(programFolder, path.Base(s.Name)), Executable: true, Size: s.Size, Open: a.open(s.Name)})
+		entries = append(entries, pack.Entry{Name: programPath(s), Executable: true, Size: s.Size, Open: a.open(s.Name)})
 	}
 	return entries, names
 }
+
+// programPath is where an image has a program, without the leading slash.
+func programPath(s stage.Artifact) string { return path.Join(programFolder, path.Base(s.Name)) }
 
 // imageEntrypoint chooses what the image runs when the definition does not say.
 func imageEntrypoint(img build.Image, programs []string) ([]string, error) {
@@ -424,17 +428,24 @@ func (a *assembly) imageAnnotations(img build.Image) map[string]string {
 
 // imageStillThere checks that an image's own blobs, and the list of its files, are there as they were made.
 func (a *assembly) imageStillThere(img build.Image, platform definition.Platform, done builtImage) error {
+	if err := a.blobsStillThere(img, append([]ocispec.Descriptor{done.Manifest}, done.Layers...)); err != nil {
+		return err
+	}
+	_, err := a.members(imageMembers(img, platform))
+	return err
+}
+
+func (a *assembly) blobsStillThere(img build.Image, all []ocispec.Descriptor) error {
 	blobs, err := a.blobs()
 	if err != nil {
 		return err
 	}
-	for _, d := range append([]ocispec.Descriptor{done.Manifest}, done.Layers...) {
+	for _, d := range all {
 		if ok, err := blobs.Good(context.Background(), d); err != nil || !ok {
 			return fmt.Errorf("blob %s of image %s is not there any more: %w", d.Digest, img.Name, err)
 		}
 	}
-	_, err = a.members(imageMembers(img, platform))
-	return err
+	return nil
 }
 
 // stageImages lists the images for stage.json.

@@ -24,15 +24,23 @@ func (a *assembly) packArchive(ctx context.Context, ar build.Archive) (stage.Art
 	if err != nil {
 		return stage.Artifact{}, err
 	}
-	for _, b := range a.binariesOf(ar) {
-		entries = append(entries, pack.Entry{Name: path.Base(b.Name), Executable: true, Size: b.Size, Open: a.open(b.Name)})
+	name := func(s stage.Artifact) string {
+		if s.Kind == stage.KindBinary {
+			return path.Base(s.Name)
+		}
+		return strings.TrimPrefix(s.Name, build.FilePath(ar.Platform, "")+"/")
 	}
+	outputs := a.binariesOf(ar)
 	for _, f := range a.filesOf(ar.Platform.String()) {
 		if slices.Contains(ar.Builds, f.Build) {
-			entries = append(entries, pack.Entry{Name: strings.TrimPrefix(f.Name, build.FilePath(ar.Platform, "")+"/"), Size: f.Size, Open: a.open(f.Name)})
+			outputs = append(outputs, f)
 		}
 	}
-	made, err := a.pack(ctx, ar.Name, entries, pack.Options{Format: ar.Format, Time: a.plan.Time, Prefix: ar.Prefix})
+	for _, s := range outputs {
+		entries = append(entries, pack.Entry{Name: name(s), Executable: s.Kind == stage.KindBinary, Size: s.Size, Open: a.open(s.Name)})
+	}
+	known := a.contents(outputs, func(s stage.Artifact) string { return path.Join(ar.Prefix, name(s)) })
+	made, err := a.pack(ctx, ar.Name, entries, known, pack.Options{Format: ar.Format, Time: a.plan.Time, Prefix: ar.Prefix})
 	made.Kind, made.Platform, made.Build = stage.KindArchive, ar.Platform.String(), onlyBuild(ar)
 	return made, err
 }
@@ -49,7 +57,7 @@ func (a *assembly) packSource(ctx context.Context) (stage.Artifact, error) {
 	if err != nil {
 		return stage.Artifact{}, fmt.Errorf("list source: %w", err)
 	}
-	made, err := a.pack(ctx, name, entries, pack.Options{Format: "tar.gz", Time: a.plan.Time, Prefix: strings.TrimSuffix(name, ".tar.gz")})
+	made, err := a.pack(ctx, name, entries, nil, pack.Options{Format: "tar.gz", Time: a.plan.Time, Prefix: strings.TrimSuffix(name, ".tar.gz")})
 	made.Kind = stage.KindSource
 	return made, err
 }

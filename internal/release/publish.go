@@ -58,7 +58,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},
 		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
-		images("release statement of images", func() error { return p.attachStatement(ctx, s, to) }),
+		images("release statement and sign-offs of images", func() error { return p.attachRelease(ctx, s, to) }),
 		images("verify released images", func() error { return p.checkImages(ctx, c, s, true) }),
 		images("tags of images", func() error { return p.tagImages(ctx, s) }),
 		step{name: "markers", do: func() (err error) { out.Markers, err = moveMarkers(ctx, c, to.Bucket); return err }},

@@ -180,6 +180,7 @@ func (a *assembly) takeOutputs(ctx context.Context, c build.Compile, work string
 	if err != nil {
 		return err
 	}
+	done.Contents = map[string]content{}
 	for _, f := range found {
 		rel := strings.TrimPrefix(f.Path, prefixOf(c.Run.Dir))
 		for _, i := range globs.Match(rel) {
@@ -199,6 +200,7 @@ func (a *assembly) takeOutputs(ctx context.Context, c build.Compile, work string
 		if err := moveFile(filepath.Join(work, filepath.FromSlash(f.Path)), a.filePath(s.Name), mode); err != nil {
 			return err
 		}
+		done.Contents[s.Name] = contentOf(f)
 		if f.Executable {
 			done.Binaries = append(done.Binaries, s)
 		} else {

@@ -132,7 +132,7 @@ func (p *Project) stagedBefore(ctx context.Context, c *Candidate, staging store.
 			return nil, false, err
 		}
 		if len(missing) > 0 {
-			p.note(fmt.Sprintf("%d files of the stage are missing (%s): making them again", len(missing), missing[0]))
+			p.note(fmt.Sprintf("missing from the stage: %s%s; making it again", missing[0], more(len(missing)-1)))
 			return nil, false, nil
 		}
 		return s, true, p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) })
@@ -211,7 +211,7 @@ func (p *Project) assemble(ctx context.Context, c *Candidate, work string) (*ass
 	return a, a.runGraph(ctx, a.graph(), "rebuild "+c.Release.Version)
 }
 
-// addAttestations adds a step a platform that signs its provenance.
+// addAttestations adds a step a platform that signs its provenance, and one an image.
 func (a *assembly) addAttestations(g *flow.Graph, signer sign.Signer) ([]flow.Node, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
@@ -224,12 +224,7 @@ func (a *assembly) addAttestations(g *flow.Graph, signer sign.Signer) ([]flow.No
 			return platform, a.attestPlatform(ctx, platform, hex.EncodeToString(id[:]), signer)
 		}}))
 	}
-	for _, img := range a.images {
-		out = append(out, flow.Add(g, flow.Step[string]{Name: "attest/image/" + img.plan.ShortName(), Needs: flow.Needs(a.summed, img.described), Run: func(ctx context.Context, _ *flow.Run) (string, error) {
-			return img.plan.Name, a.attestImage(ctx, img, hex.EncodeToString(id[:]), signer)
-		}}))
-	}
-	return out, nil
+	return append(out, a.addImageAttestations(g, hex.EncodeToString(id[:]), signer)...), nil
 }
 
 func (a *assembly) layout(c *Candidate, b store.Bucket, list []byte) store.StageLayout {

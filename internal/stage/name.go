@@ -18,6 +18,10 @@ const (
 	SBOMSuffix    = ".spdx.json"            // <artifact>.spdx.json: what it consists of
 )
 
+// EvidenceMediaType is the artifact type of what is attached to an image of a release: a manifest whose layers are stage.json
+// and the sign-offs, each titled with its name in the release's folder (OCI image specification 1.1, Manifest: artifactType).
+const EvidenceMediaType = "application/vnd.sello.evidence.v1"
+
 // maxName bounds an artifact's name, in bytes.
 const maxName = 255
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -80,16 +81,81 @@ func (b *fileBucket) put(ctx context.Context, name string, o PutOptions, fill fu
 	return nil
 }
 
+// link implements linker.
+func (b *fileBucket) link(ctx context.Context, name string, f *os.File, o PutOptions) error {
+	if err := errors.Join(ctx.Err(), CheckName(name)); err != nil {
+		return err
+	}
+	root, err := b.create()
+	if err != nil {
+		return explain("write", b.String(), err)
+	}
+	temp, err := linkTemp(root, b.String(), f)
+	if err != nil {
+		return fmt.Errorf("link %s: %w: %w", b.where(name), errors.ErrUnsupported, err)
+	}
+	if err := b.commit(root, temp, name, o); err != nil {
+		_ = root.Remove(temp)
+		return explain("write", b.where(name), err)
+	}
+	return nil
+}
+
+// linkTemp gives an open file a temporary name in the bucket, and makes its content durable.
+func linkTemp(root *os.Root, dir string, f *os.File) (string, error) {
+	if err := makeFolder(root, tempFolder); err != nil {
+		return "", err
+	}
+	temp, err := tempName()
+	if err != nil {
+		return "", err
+	}
+	if err := os.Link(f.Name(), filepath.Join(dir, filepath.FromSlash(temp))); err != nil {
+		return "", err
+	}
+	if err := sameFile(root, temp, f); err != nil {
+		_ = root.Remove(temp)
+		return "", err
+	}
+	return temp, nil
+}
+
+// sameFile holds that name is the very file that is open as f, and fit to be published.
+func sameFile(root *os.Root, name string, f *os.File) error {
+	want, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	linked, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer linked.Close()
+	have, err := linked.Stat()
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(want, have) || !have.Mode().IsRegular() || runtime.GOOS != "windows" && have.Mode().Perm() != fileMode {
+		return fmt.Errorf("%s is another file, or one with another mode", f.Name())
+	}
+	return linked.Sync()
+}
+
+func tempName() (string, error) {
+	var id [12]byte
+	_, err := rand.Read(id[:])
+	return tempFolder + "/" + hex.EncodeToString(id[:]), err
+}
+
 // writeTemp fills a new temporary file and makes it durable. It gives the file's name, or leaves nothing.
 func writeTemp(root *os.Root, fill func(*os.File) error) (string, error) {
 	if err := makeFolder(root, tempFolder); err != nil {
 		return "", err
 	}
-	var id [12]byte
-	if _, err := rand.Read(id[:]); err != nil {
+	temp, err := tempName()
+	if err != nil {
 		return "", err
 	}
-	temp := tempFolder + "/" + hex.EncodeToString(id[:])
 	f, err := root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return "", err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 
 	"github.com/sello-release/sello/internal/digest"
@@ -35,7 +36,7 @@ func (d Done) String() string {
 // PutDigest makes sure that b holds the bytes with digest want under name. Other
 // bytes that are already there are a store-conflict and stay. open is called when the
 // object is absent; what it gives is digested while it is written, and never becomes
-// visible under name when it is not what was wanted: store-digest-mismatch.
+// visible under name when it is not what was wanted: store-digest-mismatch. A Finished file may be linked instead.
 // want needs Size and SHA256; SHA512 is compared when it is set.
 func PutDigest(ctx context.Context, b Bucket, name string, want digest.Sums, open func() (io.ReadCloser, error)) (Done, error) {
 	return publish(ctx, b, name, want, func(o PutOptions) error {
@@ -44,8 +45,37 @@ func PutDigest(ctx context.Context, b Bucket, name string, want digest.Sums, ope
 			return fmt.Errorf("open source of %s: %w", name, err)
 		}
 		defer r.Close()
+		if f, ok := r.(Finished); ok {
+			if err := linkFinished(ctx, b, name, want, f, o); !errors.Is(err, errors.ErrUnsupported) {
+				return err
+			}
+		}
 		return b.Put(ctx, name, verify(r, name, want), o)
 	})
+}
+
+// Finished is a file that whoever gives it to PutDigest wrote and hashed itself, and that nobody changes any more. A bucket on
+// the same file system gives it a second name instead of copying it: its bytes are not read again.
+type Finished struct{ *os.File }
+
+// linker is a bucket that can give a file a name in itself; errors.ErrUnsupported says that it cannot with this one.
+type linker interface {
+	link(ctx context.Context, name string, f *os.File, o PutOptions) error
+}
+
+func linkFinished(ctx context.Context, b Bucket, name string, want digest.Sums, f Finished, o PutOptions) error {
+	l, ok := b.(linker)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != want.Size {
+		return (&verifying{name: name, want: want}).mismatch(fmt.Sprintf("%d bytes", info.Size()))
+	}
+	return l.link(ctx, name, f.File, o)
 }
 
 // CopyDigest is PutDigest from another bucket, without the bytes passing through

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -56,6 +59,69 @@ func TestPutDigestNeedsADigest(t *testing.T) {
 	wrong512.SHA512 = storetest.Sums("y").SHA512
 	if _, err := store.PutDigest(context.Background(), b, "x", wrong512, storetest.Open("x")); gate.Code(err) != "store-digest-mismatch" {
 		t.Errorf("a wrong SHA-512: %v", err)
+	}
+}
+
+// A finished file on the same file system gets a second name; where that cannot be, it is copied and compared as any other.
+func TestFinishedFileIsLinked(t *testing.T) {
+	t.Parallel()
+	write := func(t *testing.T, content string, mode os.FileMode) string {
+		t.Helper()
+		name := filepath.Join(t.TempDir(), "made")
+		if err := errors.Join(os.WriteFile(name, []byte(content), mode), os.Chmod(name, mode)); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for name, test := range map[string]struct {
+		content string
+		mode    os.FileMode
+		before  func(t *testing.T, b store.Bucket)
+		opened  func(t *testing.T, name string)
+		done    store.Done
+		code    string
+		linked  bool
+	}{
+		"linked":           {content: "mine", mode: 0o644, done: store.Written, linked: true},
+		"another mode":     {content: "mine", mode: 0o600, done: store.Written, linked: runtime.GOOS == "windows"},
+		"another size":     {content: "longer", mode: 0o644, code: "store-digest-mismatch"},
+		"there already":    {content: "mine", mode: 0o644, before: func(t *testing.T, b store.Bucket) { storetest.Put(t, b, "a/x", "mine") }, done: store.AlreadyThere},
+		"there with other": {content: "mine", mode: 0o644, before: func(t *testing.T, b store.Bucket) { storetest.Put(t, b, "a/x", "else") }, code: "store-conflict"},
+		"replaced since it was opened": {content: "mine", mode: 0o644, opened: func(t *testing.T, name string) {
+			if err := os.Rename(write(t, "evil", 0o644), name); err != nil {
+				t.Skipf("an open file cannot be replaced here: %v", err)
+			}
+		}, done: store.Written},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, made := t.TempDir(), write(t, test.content, test.mode)
+			b := open(t, "file://"+filepath.ToSlash(dir), "")
+			if test.before != nil {
+				test.before(t, b)
+			}
+			done, err := store.PutDigest(t.Context(), b, "a/x", storetest.Sums("mine"), func() (io.ReadCloser, error) {
+				f, err := os.Open(made)
+				if err == nil && test.opened != nil {
+					test.opened(t, made)
+				}
+				return store.Finished{File: f}, err
+			})
+			if done != test.done || gate.Code(err) != test.code {
+				t.Fatalf("%v, %v", done, err)
+			}
+			if done == 0 {
+				return
+			}
+			if got := storetest.Content(t, b, "a/x"); got != "mine" {
+				t.Errorf("%q", got)
+			}
+			one, err1 := os.Stat(made)
+			two, err2 := os.Stat(filepath.Join(dir, "a", "x"))
+			if err := errors.Join(err1, err2); err != nil || os.SameFile(one, two) != test.linked {
+				t.Errorf("linked: %v, want %v; %v", !test.linked, test.linked, err)
+			}
+		})
 	}
 }
 
