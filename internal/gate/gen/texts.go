@@ -116,6 +116,7 @@ var texts = map[string]text{
 	"not-reproducible":              {"a rebuild gave other bytes than the stage holds", "do not sign. Compare the two; the build depends on something unrecorded, or a machine is not honest"},
 	"object-too-large":              {"", "find out who wrote it to the bucket, and remove it"},
 	"output-bad-mode":               {"the mode of an output, or of its folder, cannot be in a release: unreadable, setuid, setgid or sticky", ""},
+	"output-changed":                {"an output changed while it was read", "let nothing write to the output folder, and run the same command again"},
 	"output-too-large":              {"the build left more bytes than it may", "leave fewer or smaller files in the output folder"},
 	"output-too-many":               {"the build left too many outputs, or nested them too deep", "leave fewer files in the output folder"},
 	"packages-not-found":            {"a package is not there for this platform", ""},
