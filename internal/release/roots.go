@@ -17,6 +17,7 @@ import (
 	"github.com/sello-release/sello/internal/flow"
 	"github.com/sello-release/sello/internal/image"
 	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/strictjson"
 )
 
@@ -71,6 +72,12 @@ func (a *assembly) unpackRoot(ctx context.Context, reference string, r *flow.Run
 		return root, nil
 	}
 	dir := filepath.Dir(root.Host)
+	// What another process unpacks, or looks through, at the same time is not thrown away for being incomplete.
+	lock, err := store.Lock(ctx, dir+".lock", store.LockOptions{Verb: "unpack a root", Wait: true})
+	if err != nil {
+		return root, err
+	}
+	defer func() { _ = lock.Unlock() }()
 	switch err := verifyRoot(ctx, dir); {
 	case ctx.Err() != nil:
 		return root, context.Cause(ctx)

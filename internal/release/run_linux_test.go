@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/engine/bubblewrap"
 	"github.com/sello-release/sello/internal/engine/host"
@@ -379,5 +381,25 @@ func TestRunProvesRoots(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(p.CacheDir, "roots/.*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// Two releases that share a cache and need the same root at the same moment unpack it once, and neither finds it half done.
+func TestRunsShareARoot(t *testing.T) {
+	root, cache := doerRoot(t, thisMachine()), t.TempDir()
+	var group errgroup.Group
+	for range 4 {
+		p := runProject(t, root, `command: [do, "read:/etc/secret", "write:x=x"]`, "outputs: [x]")
+		p.CacheDir = cache
+		group.Go(func() error {
+			_, err := p.Snapshot(t.Context(), "linux/amd64")
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	if roots, _ := filepath.Glob(filepath.Join(cache, "roots/*/tree")); len(roots) != 1 {
+		t.Errorf("roots: %v", roots)
 	}
 }
