@@ -247,4 +247,12 @@ var texts = map[string]text{
 	"yaml-too-many-errors":          {"there are more errors than are shown", "mend those that are shown, then run sello check again"},
 	"yaml-type":                     {"a key or value is of the wrong type", "write what the message expects: text, a number, a list or a mapping"},
 	"yaml-unknown-key":              {"there is no such key here", "correct the spelling; the message names the key that comes nearest, or those that there are"},
+	"vuln-db-invalid":               {"this is no database of vulnerabilities, or a damaged one", "give a folder of OSV records or zips, Go's layout, or the https URL of an OSV API; mirror it again when it is damaged"},
+	"vuln-db-missing":               {"", "mirror a database there, or give another with --db"},
+	"vuln-db-stale":                 {"the database of vulnerabilities is older than allowed, does not say its age, or claims to be of the future", "mirror the database again; or allow an older one, which hides what was found since"},
+	"vuln-db-unreachable":           {"", "try again, check the URL, or use a mirror on disk"},
+	"vuln-input-invalid":            {"", "give a Go program with build information, an SPDX 2 or CycloneDX document in JSON, or a folder of them"},
+	"vuln-input-too-large":          {"a document or folder is larger than what is read", "give the folder of one release, or documents of single artifacts"},
+	"vuln-record-invalid":           {"", "get the database again; a broken record could hide a vulnerability"},
+	"vulnerability-found":           {"", "upgrade the package, or have a manager decide: sello vex create --id ID"},
 }
