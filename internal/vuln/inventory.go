@@ -28,7 +28,7 @@ const (
 )
 
 // Read finds what can be checked at a path: a Go program, an SPDX or CycloneDX document in JSON, a folder of them (a stage
-// or a release), or a folder with a go.mod.
+// or a release), or the go.mod of a folder that has one.
 func Read(ctx context.Context, path string) ([]Target, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -53,11 +53,19 @@ func notReadable(path string, cause error) error {
 	return &gate.Refusal{Code: "vuln-input-invalid", Where: path, What: "this cannot be checked for vulnerabilities", Expected: "a Go program with build information, or an SPDX 2 or CycloneDX document in JSON", Fix: "give a program, an SBOM, or a folder of them", Cause: cause}
 }
 
-// readFolder takes every program and document of a folder; a go.mod when there is neither.
+// readFolder takes every program and document of a folder. A folder with a go.mod is a module's source, in which they would
+// be anybody's.
 func readFolder(ctx context.Context, dir string) ([]Target, error) {
+	t, err := readModFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		return []Target{*t}, nil
+	}
 	var out []Target
 	n := 0
-	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("read folder: %w", err)
@@ -88,14 +96,7 @@ func readFolder(ctx context.Context, dir string) ([]Target, error) {
 		return nil, err
 	}
 	if len(out) == 0 {
-		t, err := readModFile(filepath.Join(dir, "go.mod"))
-		if err != nil {
-			return nil, err
-		}
-		if t == nil {
-			return nil, notReadable(dir, nil)
-		}
-		return []Target{*t}, nil
+		return nil, notReadable(dir, nil)
 	}
 	return out, nil
 }
