@@ -15,7 +15,7 @@ import (
 
 func (a *app) vexCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "vex", Short: "Decide about vulnerabilities: write, sign and check OpenVEX documents",
-		Example: "  sello vex create --id GO-2026-1234 --component pkg:golang/example.org/m --status not_affected --justification vulnerable_code_not_in_execute_path",
+		Example: "  sello vex create --id GO-2026-1234 --component pkg:npm/x --status fixed",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, Args: oneOfCommands}
 	cmd.AddCommand(a.vexCreateCommand(), a.vexSignCommand(), a.vexCheckCommand())
 	return cmd
@@ -35,7 +35,7 @@ The statement is about the project, or what --product names; --component says in
 which of its parts the vulnerability is. Statuses: not_affected (with a
 --justification or a --text that says why), affected (with a --text that says what
 is done about it), fixed, under_investigation (which settles nothing).`,
-		Example: "  sello vex create --id GO-2026-1234 --component pkg:golang/example.org/m --status not_affected --justification vulnerable_code_not_in_execute_path\n  sello vex create --id CVE-2026-1 --component pkg:golang/example.org/m@v1.0.0 --status affected --text 'Upgraded in v1.4.3, next week' --valid-for 336h",
+		Example: "  sello vex create --id GO-2026-1234 --component pkg:npm/x --status fixed\n  sello vex create --id GO-1 --component pkg:npm/x --status affected --text 'Soon'",
 		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := vexStatement(&o, text); err != nil {
@@ -81,11 +81,12 @@ func vexStatement(o *release.VEXOptions, text string) error {
 	case len(o.Products) == 0 && len(o.Components) == 0:
 		return usage("it is not said in which part of the project the vulnerability is", "add --component, the package URL that sello vuln shows, such as pkg:golang/example.org/m")
 	}
-	if s.Status == vex.Affected {
+	switch s.Status {
+	case vex.Affected:
 		s.ActionStatement = text
-	} else if s.Status == vex.NotAffected {
+	case vex.NotAffected:
 		s.ImpactStatement = text
-	} else {
+	default:
 		s.StatusNotes = text
 	}
 	return nil

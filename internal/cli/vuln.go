@@ -41,7 +41,7 @@ a policy takes for called.
 
 With --trust, only documents count that a release manager of that trust file has
 signed and that have not expired; without, --vex is believed as it is.`,
-		Example: "  sello vuln bin/hello --db ~/osv\n  sello vuln hello_v1.4.2.spdx.json --db ~/osv --fail high --format sarif\n  sello vuln .sello/production/hello/v1.4.2 --db ~/osv --vex vex/GO-2026-1234.openvex.json --trust trust.yaml",
+		Example: "  sello vuln bin/hello --db ~/osv\n  sello vuln hello_v1.4.2.spdx.json --db ~/osv --fail high --format sarif\n  sello vuln ./v1.4.2 --db ~/osv --vex GO-2026-1.openvex.json --trust trust.yaml",
 		Args:    takes(1, 1, "FILE|FOLDER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, set, err := a.vulnOptions(f)

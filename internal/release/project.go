@@ -46,6 +46,8 @@ type Project struct {
 	Now        func() time.Time // the clock, for sign-offs and expiry
 	Tool       string           // sello's own version, for provenance and SBOMs
 	Registry   registry.Options // how registries are talked to
+
+	Vulnerabilities string // database of vulnerabilities where the definition names none: a folder or a URL
 }
 
 // Open finds the checkout around dir.

@@ -15,12 +15,13 @@ import (
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/vex"
 )
 
 // vexDir is the folder of the repository with exceptions: OpenVEX documents, each with its signature.
-const vexDir = "vex"
+const vexDir = stage.VEXFolder
 
 // vexSuffix names OpenVEX documents.
 const vexSuffix = ".openvex.json"
