@@ -253,7 +253,7 @@ var texts = map[string]text{
 	"vex-too-large":                 {"an OpenVEX document, or the folder of exceptions, is larger than what is read", "split it, and remove what has expired"},
 	"vex-unsigned":                  {"", "have a release manager sign it: sello vex sign FILE"},
 	"vuln-db-invalid":               {"this is no database of vulnerabilities, or a damaged one", "give a folder of OSV records or zips, Go's layout, or the https URL of an OSV API; mirror it again when it is damaged"},
-	"vuln-db-missing":               {"", "mirror a database there, or give another with --db"},
+	"vuln-db-missing":               {"there is no database of vulnerabilities, or none is named", "mirror one, and give its folder with --db, in policy.vulnerabilities.database or in SELLO_VULN_DB"},
 	"vuln-db-stale":                 {"the database of vulnerabilities is older than allowed, does not say its age, or claims to be of the future", "mirror the database again; or allow an older one, which hides what was found since"},
 	"vuln-db-unreachable":           {"", "try again, check the URL, or use a mirror on disk"},
 	"vuln-input-invalid":            {"", "give a Go program with build information, an SPDX 2 or CycloneDX document in JSON, or a folder of them"},
