@@ -176,6 +176,9 @@ func (d *folder) accounted(name string) bool {
 	if d.report.Scope == ScopeStage {
 		return false
 	}
+	if vex, ok := strings.CutPrefix(name, stage.VEXFolder+"/"); ok {
+		return strings.HasSuffix(strings.TrimSuffix(vex, stage.BundleSuffix), ".openvex.json") && !strings.Contains(vex, "/")
+	}
 	id, ok := strings.CutPrefix(name, stage.SignOffFolder+"/")
-	return name == stage.FileName || name == stage.ReleaseBundle || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
+	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
 }

@@ -242,7 +242,7 @@ func find(list *stage.Stage, name string) *stage.Artifact {
 
 // safe holds for names that can be stored in the download folder and in no other place.
 func safe(name string) bool {
-	own := strings.TrimSuffix(strings.TrimPrefix(name, stage.SignOffFolder+"/"), stage.BundleSuffix)
+	own := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(name, stage.SignOffFolder+"/"), stage.VEXFolder+"/"), stage.BundleSuffix)
 	return fs.ValidPath(name) && filepath.IsLocal(filepath.FromSlash(name)) && stage.CheckName(own) == nil
 }
 

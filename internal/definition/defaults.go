@@ -12,6 +12,7 @@ const (
 	DefaultStaging    = "./.sello/staging"
 	DefaultProduction = "./.sello/production"
 	DefaultValidFor   = "720h"
+	DefaultAsOf       = "72h"
 	DefaultUser       = "65532:65532"
 	Scratch           = "scratch" // the base of an image that stands on none
 	defaultName       = "{{ .Project }}_{{ .Version }}_{{ .OS }}_{{ .Arch }}"
@@ -41,6 +42,9 @@ func (d *Definition) WithDefaults() *Definition {
 	*c.SourceArchive = d.SourceArchive == nil || *d.SourceArchive
 	c.Policy.Evidence = orList(d.Policy.Evidence, DefaultEvidence)
 	c.Policy.SignOffs.ValidFor = or(d.Policy.SignOffs.ValidFor, DefaultValidFor)
+	if v := d.Policy.Vulnerabilities; v != nil {
+		c.Policy.Vulnerabilities = &Vulnerabilities{Fail: v.Fail, AsOf: or(v.AsOf, DefaultAsOf), Database: v.Database}
+	}
 	c.Builds = make([]Build, len(d.Builds))
 	for i, b := range d.Builds {
 		c.Builds[i] = b.withDefaults(d.Project)

@@ -148,6 +148,27 @@ func (c checker) policy(p Policy) {
 			c.refuse(at, "definition-policy", "this is not how long a sign-off counts", "1h to 8760h", quote(p.SignOffs.ValidFor), "write hours: 720h is 30 days")
 		}
 	}
+	if p.Vulnerabilities != nil {
+		c.vulnerabilities(*p.Vulnerabilities)
+	}
+}
+
+// failOn are what policy.vulnerabilities.fail takes.
+var failOn = []string{"reachable", "high", "any"}
+
+func (c checker) vulnerabilities(v Vulnerabilities) {
+	at := "policy.vulnerabilities"
+	if !slices.Contains(failOn, v.Fail) {
+		c.unknown(at+".fail", "definition-policy", "this is not what vulnerabilities can stop a release by", v.Fail, failOn)
+	}
+	if v.AsOf != "" || c.doc.Has(at+".as-of") {
+		if d, err := time.ParseDuration(v.AsOf); err != nil || d < time.Hour || d > 8760*time.Hour {
+			c.refuse(at+".as-of", "definition-policy", "this is not how old a database may be", "1h to 8760h", quote(v.AsOf), "write hours: 72h is three days")
+		}
+	}
+	if scheme, _, ok := strings.Cut(v.Database, "://"); ok && scheme != "https" || len(v.Database) > 1000 || strings.ContainsAny(v.Database, "\x00\n\r") {
+		c.refuse(at+".database", "definition-policy", "this is no database of vulnerabilities", "the path of a mirror, or an https URL", quote(v.Database), "")
+	}
 }
 
 func (c checker) within(path string, n, most int) {

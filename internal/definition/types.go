@@ -164,6 +164,18 @@ type Policy struct {
 	Evidence []string `yaml:"evidence,omitempty" jsonschema:"enum=provenance,enum=sbom,minItems=1,uniqueItems=true"`
 	// Level is the least SLSA Build level of the builder, as trust.yaml grants it. Default: 0.
 	Level int `yaml:"level,omitempty" jsonschema:"minimum=0,maximum=3"`
+	// Vulnerabilities says which known ones stop a release. Default: they are not looked for.
+	Vulnerabilities *Vulnerabilities `yaml:"vulnerabilities,omitempty"`
+}
+
+// Vulnerabilities says which known vulnerabilities of what is released stop a promotion and a release, unless a release manager has decided about them in an OpenVEX document below vex/ (sello vex create).
+type Vulnerabilities struct {
+	// Fail says what stops a release: reachable (a vulnerable symbol is in a program, or may be), high (of high, critical or unknown severity) or any.
+	Fail string `yaml:"fail" jsonschema:"enum=reachable,enum=high,enum=any" example:"reachable"`
+	// AsOf is how old the database may be, from 1h to 8760h. Default: 72h.
+	AsOf string `yaml:"as-of,omitempty"`
+	// Database is where vulnerabilities are looked up: the path of a mirror, relative to the root of the repository or absolute, or the https URL of an OSV API. Default: the environment variable SELLO_VULN_DB.
+	Database string `yaml:"database,omitempty" example:"/srv/osv"`
 }
 
 // SignOffs asks for sign-offs by release managers.

@@ -47,6 +47,8 @@ type Project struct {
 	Tool       string           // sello's own version, for provenance and SBOMs
 	Registry   registry.Options // how registries are talked to
 	Filter     flow.Filter      // keeps secrets out of logs, events and errors of steps
+
+	Vulnerabilities string // database of vulnerabilities where the definition names none: a folder or a URL
 }
 
 // Open finds the checkout around dir.

@@ -58,6 +58,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		out.Images = append(out.Images, c.String())
 	}
 	err = p.steps(
+		step{"known vulnerabilities", func() error { _, _, err := p.checkVulnerabilities(ctx, c, s); return err }, !c.looksForVulnerabilities()},
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
 		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
 		step{"verify images", func() error { return p.checkImages(ctx, c, s, false) }, len(images) == 0},

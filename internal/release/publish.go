@@ -55,6 +55,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 		images("verify images", func() error { return p.checkImages(ctx, c, s, false) }),
 		images("check tags of images", func() error { return p.checkTags(ctx, copies(s.list)) }),
+		step{"known vulnerabilities", func() error { return p.attestVulnerabilities(ctx, c, s, to, signer) }, !c.looksForVulnerabilities()},
 		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},
 		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},

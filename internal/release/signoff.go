@@ -57,6 +57,10 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
 		return nil, err
 	}
+	err = p.steps(step{"known vulnerabilities", func() error { _, _, err := p.checkVulnerabilities(ctx, c, s); return err }, !c.looksForVulnerabilities()})
+	if err != nil {
+		return nil, err
+	}
 	if o.Rebuild {
 		if err := p.rebuild(ctx, c, s); err != nil {
 			return nil, err

@@ -10,12 +10,14 @@ import (
 
 // Names in a stage's and a release's folder that no artifact may have.
 const (
-	ReleaseBundle = "release.sigstore.json" // the signed release statement
-	SignOffFolder = "sign-offs"             // <identity>.sigstore.json each
-	FilesFolder   = "files"                 // in a stage only: what the release will hold
-	ImagesFolder  = "images"                // in a stage only: the images, as an OCI image layout
-	BundleSuffix  = ".sigstore.json"        // <artifact>.sigstore.json: its provenance
-	SBOMSuffix    = ".spdx.json"            // <artifact>.spdx.json: what it consists of
+	ReleaseBundle = "release.sigstore.json"         // the signed release statement
+	SignOffFolder = "sign-offs"                     // <identity>.sigstore.json each
+	VulnsBundle   = "vulnerabilities.sigstore.json" // the signed statement about known vulnerabilities
+	VEXFolder     = "vex"                           // decisions about them: <id>.openvex.json each, and its bundle
+	FilesFolder   = "files"                         // in a stage only: what the release will hold
+	ImagesFolder  = "images"                        // in a stage only: the images, as an OCI image layout
+	BundleSuffix  = ".sigstore.json"                // <artifact>.sigstore.json: its provenance
+	SBOMSuffix    = ".spdx.json"                    // <artifact>.spdx.json: what it consists of
 )
 
 // EvidenceMediaType is the artifact type of what is attached to an image of a release: a manifest whose layers are stage.json
@@ -63,7 +65,7 @@ func checkPart(part string) error {
 func checkReserved(lower string) error {
 	first, _, _ := strings.Cut(lower, "/")
 	switch {
-	case lower == FileName, lower == "journal.jsonl", lower == "index.html", first == SignOffFolder, first == FilesFolder, first == ImagesFolder, strings.HasSuffix(lower, BundleSuffix):
+	case lower == FileName, lower == "journal.jsonl", lower == "index.html", first == SignOffFolder, first == VEXFolder, first == FilesFolder, first == ImagesFolder, strings.HasSuffix(lower, BundleSuffix):
 		return fmt.Errorf("%q is a name that the release keeps for itself", lower)
 	}
 	return nil

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/osv"
+	"github.com/sello-release/sello/internal/trust"
+	"github.com/sello-release/sello/internal/ui"
+	"github.com/sello-release/sello/internal/vex"
+	"github.com/sello-release/sello/internal/vuln"
+)
+
+// vulnFlags are what `sello vuln` takes.
+type vulnFlags struct {
+	db, asOf, fail, format, trust string
+	vex, products                 []string
+}
+
+func (a *app) vulnCommand() *cobra.Command {
+	var f vulnFlags
+	cmd := &cobra.Command{
+		Use:   "vuln FILE|FOLDER",
+		Short: "Look for known vulnerabilities in a program, an SBOM, a stage or a release",
+		Long: `Vuln looks the packages of a Go program, of an SPDX or CycloneDX document, or of a
+folder of them (a stage, a release) up in a database of vulnerabilities, and has
+exit code 3 when the policy refuses what it finds. In a folder with a go.mod it
+takes what that requires.
+
+The database is a folder: OSV records, the zips that OSV publishes, or Go's
+database. Or the URL of an OSV API, which is told the names of all packages; it is
+asked for no other reason than that you name it.
+
+For Go programs a finding says how far it reaches: called (a vulnerable symbol is
+in the program), imported (its package is), required (neither), or unknown, which
+a policy takes for called.
+
+With --trust, only documents count that a release manager of that trust file has
+signed and that have not expired; without, --vex is believed as it is.`,
+		Example: "  sello vuln bin/hello --db ~/osv\n  sello vuln hello_v1.4.2.spdx.json --db ~/osv --fail high --format sarif\n  sello vuln ./v1.4.2 --db ~/osv --vex GO-2026-1.openvex.json --trust trust.yaml",
+		Args:    takes(1, 1, "FILE|FOLDER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, set, err := a.vulnOptions(f)
+			if err != nil {
+				return err
+			}
+			targets, err := vuln.Read(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			report, err := vuln.Check(cmd.Context(), targets, o)
+			if err != nil {
+				return err
+			}
+			report.Notes = append(report.Notes, set.Ignored...)
+			if err := a.showVulnerabilities(report, f.format); err != nil {
+				return err
+			}
+			return report.Err(args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.db, "db", "", "database: a folder, a zip, or the https URL of an OSV API")
+	flags.StringVar(&f.asOf, "as-of", "72h", "how old the database may be; 0 for any age")
+	flags.StringVar(&f.fail, "fail", string(vuln.Reachable), "what is refused: reachable, high, any or never")
+	flags.StringVar(&f.format, "format", "table", "report as table, json, sarif, or statement (in-toto)")
+	flags.StringArrayVar(&f.vex, "vex", nil, "OpenVEX document with decisions; may be repeated")
+	flags.StringVar(&f.trust, "trust", "", "trust file: only documents that its managers signed count")
+	flags.StringArrayVar(&f.products, "product", nil, "package URL that documents know this by, such as pkg:generic/hello@v1.4.2")
+	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(vuln.Thresholds, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(vulnFormats, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+var vulnFormats = []string{"table", "json", "sarif", "statement"}
+
+// vulnOptions turns flags into what is asked for.
+func (a *app) vulnOptions(f vulnFlags) (o vuln.Options, set *vex.Set, err error) {
+	switch {
+	case f.db == "":
+		return o, nil, usage("it is not said which database of vulnerabilities to ask", "add --db FOLDER, a mirror of OSV or of Go's database, or --db https://api.osv.dev")
+	case !slices.Contains(vuln.Thresholds, f.fail):
+		return o, nil, usage(fmt.Sprintf("--fail does not take %q%s", f.fail, didYouMean(f.fail, vuln.Thresholds)), "one of "+strings.Join(vuln.Thresholds, ", "))
+	case !slices.Contains(vulnFormats, f.format):
+		return o, nil, usage(fmt.Sprintf("--format does not take %q%s", f.format, didYouMean(f.format, vulnFormats)), "one of "+strings.Join(vulnFormats, ", "))
+	}
+	o = vuln.Options{Fail: vuln.Threshold(f.fail), Now: time.Now()}
+	if o.AsOf, err = time.ParseDuration(f.asOf); err != nil || o.AsOf < 0 {
+		return o, nil, usage(fmt.Sprintf("--as-of %q is no duration", f.asOf), "write hours, such as 72h")
+	}
+	if o.Database, err = osv.Open(f.db); err != nil {
+		return o, nil, err
+	}
+	set = &vex.Set{Products: f.products}
+	o.Triage = set
+	return o, set, a.readVEX(f, set, o.Now)
+}
+
+// readVEX reads the documents with decisions.
+func (a *app) readVEX(f vulnFlags, set *vex.Set, now time.Time) error {
+	var t *trust.Trust
+	if f.trust != "" {
+		data, err := a.readTrust(f.trust)
+		if err != nil {
+			return err
+		}
+		if t, err = trust.Parse(f.trust, data); err != nil {
+			return err
+		}
+		if err := t.Check(now); err != nil {
+			return err
+		}
+		set.Products = append(set.Products, "pkg:generic/"+t.Project)
+	}
+	for _, name := range f.vex {
+		document, bundle, err := vex.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			err = set.AddPlain(name, document)
+		} else {
+			err = set.AddSigned(name, document, bundle, t, t.Project, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showVulnerabilities prints the report in the format asked for; --output json asks for JSON.
+func (a *app) showVulnerabilities(r *vuln.Report, format string) error {
+	if format == "table" && a.output != "json" {
+		a.vulnTable(r)
+		return nil
+	}
+	a.answered = true // a refusal is on standard error, and in the exit code
+	switch format {
+	case "sarif":
+		return encode(a.streams.Out, r.Sarif(a.build.Version))
+	case "statement":
+		s, err := r.Statement(nil, a.build.Version)
+		if err != nil {
+			return err
+		}
+		data, err := s.Encode()
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.streams.Out, "%s\n", data)
+		return err
+	}
+	return encode(a.streams.Out, r)
+}
+
+func (a *app) vulnTable(r *vuln.Report) {
+	var rows []ui.Row
+	offending := 0
+	for _, f := range r.Findings {
+		row := ui.Row{Status: "warn", Name: f.ID, Detail: fmt.Sprintf("%s: %s, %s", f.Package, f.Severity, f.Reach)}
+		switch {
+		case f.Offends:
+			row.Status = "fail"
+			offending++
+		case f.Decision != nil && f.Decision.Settles():
+			row.Status = "skip"
+		}
+		row.Notes = vulnNotes(f)
+		rows = append(rows, row)
+	}
+	ui.Table(a.streams.Out, rows)
+	for _, n := range r.Notes {
+		a.printf("note: %s\n", ui.Escape(n))
+	}
+	a.printf("%d packages of %d files, database of %s: %d findings, %d refused (fail: %s)\n", r.Packages, len(r.Targets), r.Database.LastUpdate.Format("2006-01-02"), len(r.Findings), offending, r.Fail)
+}
+
+func vulnNotes(f vuln.Finding) (notes []string) {
+	add := func(key, value string) {
+		if value != "" {
+			notes = append(notes, key+": "+value)
+		}
+	}
+	add("what", f.Summary)
+	add("also", strings.Join(f.Aliases, ", "))
+	add("fixed in", strings.Join(f.Fixed, ", "))
+	add("symbols", strings.Join(f.Symbols, ", "))
+	add("not sure", f.Undecided)
+	if len(f.Where) > 3 {
+		f.Where = append(f.Where[:3:3], fmt.Sprintf("%d more", len(f.Where)-3))
+	}
+	add("in", strings.Join(f.Where, ", "))
+	if d := f.Decision; d != nil {
+		text := strings.TrimSpace(d.Status + " " + d.Justification)
+		if d.Text != "" {
+			text += ": " + d.Text
+		}
+		if d.By != "" {
+			text += fmt.Sprintf(" (%s, until %s)", d.By, d.Expires.Format("2006-01-02"))
+		}
+		add("decided", text)
+	}
+	return notes
+}

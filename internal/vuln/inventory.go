@@ -1,0 +1,229 @@
+package vuln
+
+import (
+	"context"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/osv"
+	"github.com/sello-release/sello/internal/sbom"
+)
+
+// Bounds of what is read.
+const (
+	maxDocument = 128 << 20 // bytes of an SBOM
+	maxFiles    = 100_000   // files of a folder
+	maxModFile  = 8 << 20
+)
+
+// Read finds what can be checked at a path: a Go program, an SPDX or CycloneDX document in JSON, a folder of them (a stage
+// or a release), or the go.mod of a folder that has one.
+func Read(ctx context.Context, path string) ([]Target, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &gate.Refusal{Code: "file-missing", Class: gate.Usage, Where: path, What: "there is nothing to look for vulnerabilities in", Expected: "a Go program, an SBOM, or a folder of them", Fix: "give the path of one that is there"}
+	case err != nil:
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	case info.IsDir():
+		return readFolder(ctx, path)
+	}
+	t, err := readFile(path, filepath.Base(path))
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, notReadable(path, nil)
+	}
+	return []Target{*t}, nil
+}
+
+func notReadable(path string, cause error) error {
+	return &gate.Refusal{Code: "vuln-input-invalid", Where: path, What: "this cannot be checked for vulnerabilities", Expected: "a Go program with build information, or an SPDX 2 or CycloneDX document in JSON", Fix: "give a program, an SBOM, or a folder of them", Cause: cause}
+}
+
+// readFolder takes every program and document of a folder. A folder with a go.mod is a module's source, in which they would
+// be anybody's.
+func readFolder(ctx context.Context, dir string) ([]Target, error) {
+	t, err := readModFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		return []Target{*t}, nil
+	}
+	var out []Target
+	n := 0
+	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("read folder: %w", err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case e.IsDir() && e.Name() == ".git":
+			return fs.SkipDir
+		case !e.Type().IsRegular():
+			return nil
+		}
+		if n++; n > maxFiles {
+			return &gate.Refusal{Code: "vuln-input-too-large", Where: dir, What: "there is more than is read", Expected: fmt.Sprintf("at most %d files", maxFiles), Fix: "give the folder of one release"}
+		}
+		rel, err := filepath.Rel(dir, p)
+		if err != nil {
+			return fmt.Errorf("read folder: %w", err)
+		}
+		if !mayBeTarget(p) {
+			return nil
+		}
+		t, err := readFile(p, filepath.ToSlash(rel))
+		if t != nil {
+			out = append(out, *t)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, notReadable(dir, nil)
+	}
+	return out, nil
+}
+
+// mayBeTarget looks at a file's name or first bytes, so that large archives are not read.
+func mayBeTarget(path string) bool {
+	for _, end := range []string{".spdx.json", ".cdx.json", ".bom.json", ".sbom.json", "bom.json", "sbom.json"} {
+		if strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil {
+		return false
+	}
+	return isProgram(magic)
+}
+
+func isProgram(magic [4]byte) bool {
+	switch string(magic[:]) {
+	case "\x7fELF", "\xcf\xfa\xed\xfe", "\xce\xfa\xed\xfe", "\xfe\xed\xfa\xcf", "\xfe\xed\xfa\xce", "\xca\xfe\xba\xbe", "\x01\xdf\x00\x4c", "\x01\xf7\x00\x4c":
+		return true
+	}
+	return string(magic[:2]) == "MZ"
+}
+
+// readFile reads a program or a document; nil for a program that is not Go's.
+func readFile(path, name string) (*Target, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	defer f.Close()
+	var magic [4]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil {
+		return nil, notReadable(path, err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	sums, err := digest.Reader(f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	t := &Target{Name: name, SHA256: sums.SHA256}
+	if !isProgram(magic) {
+		return t, readDocument(t, f, sums.Size, path)
+	}
+	b, err := sbom.ReadBinary(f)
+	if errors.Is(err, sbom.ErrNotGo) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if t.program, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("find %s: %w", name, err)
+	}
+	t.Packages = modules(&b.BuildInfo)
+	return t, nil
+}
+
+// modules gives what the build information of a program lists: its modules, as linked, and the standard library.
+func modules(b *buildinfo.BuildInfo) []osv.Package {
+	out := []osv.Package{{Ecosystem: "Go", Name: "stdlib", Version: osv.GoVersion(b.GoVersion)}}
+	for _, m := range append(b.Deps[:len(b.Deps):len(b.Deps)], &b.Main) {
+		version := m.Version
+		if r := m.Replace; r != nil && !strings.HasPrefix(r.Path, ".") && !filepath.IsAbs(r.Path) {
+			out = append(out, osv.Package{Ecosystem: "Go", Name: r.Path, Version: r.Version})
+			if r.Path == m.Path {
+				continue
+			}
+		} else if r != nil {
+			version = "" // a folder took its place: what is in it is not known
+		}
+		if m == &b.Main && (version == "(devel)" || version == "") {
+			continue // it is what is being released
+		}
+		if m.Path != "" {
+			out = append(out, osv.Package{Ecosystem: "Go", Name: m.Path, Version: version})
+		}
+	}
+	return out
+}
+
+// readModFile reads the requirements of a go.mod, which since Go 1.17 lists all that is needed to build.
+func readModFile(path string) (*Target, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open go.mod: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxModFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read go.mod: %w", err)
+	}
+	if len(data) > maxModFile {
+		return nil, &gate.Refusal{Code: "vuln-input-too-large", Where: path, What: "there is more than is read", Expected: fmt.Sprintf("at most %d bytes", maxModFile), Fix: "give the go.mod of a module"}
+	}
+	m, err := modfile.Parse(path, data, nil)
+	if err != nil {
+		return nil, notReadable(path, err)
+	}
+	t := &Target{Name: "go.mod", SHA256: digest.Bytes(data), Notes: []string{"go.mod: only what it requires was checked; a built program says what is linked, and what is called"}}
+	for _, r := range m.Require {
+		p := osv.Package{Ecosystem: "Go", Name: r.Mod.Path, Version: r.Mod.Version}
+		if i := slices.IndexFunc(m.Replace, func(x *modfile.Replace) bool {
+			return x.Old.Path == r.Mod.Path && (x.Old.Version == "" || x.Old.Version == r.Mod.Version)
+		}); i >= 0 {
+			if m.Replace[i].New.Version == "" {
+				p.Version = ""
+			} else {
+				p.Name, p.Version = m.Replace[i].New.Path, m.Replace[i].New.Version
+			}
+		}
+		t.Packages = append(t.Packages, p)
+	}
+	if m.Toolchain != nil {
+		t.Packages = append(t.Packages, osv.Package{Ecosystem: "Go", Name: "stdlib", Version: osv.GoVersion(m.Toolchain.Name)})
+	}
+	return t, nil
+}

@@ -1,0 +1,139 @@
+package vuln
+
+import (
+	"fmt"
+	"strings"
+
+	gocvss20 "github.com/pandatix/go-cvss/20"
+	gocvss30 "github.com/pandatix/go-cvss/30"
+	gocvss31 "github.com/pandatix/go-cvss/31"
+	gocvss40 "github.com/pandatix/go-cvss/40"
+
+	"github.com/sello-release/sello/internal/osv"
+)
+
+// Level is a severity in a word, as CVSS has it.
+type Level string
+
+// Levels.
+const (
+	LevelUnknown  Level = "unknown"
+	LevelNone     Level = "none"
+	LevelLow      Level = "low"
+	LevelMedium   Level = "medium"
+	LevelHigh     Level = "high"
+	LevelCritical Level = "critical"
+)
+
+// Severity is the worst that records say of a vulnerability.
+type Severity struct {
+	Level  Level   `json:"level"`
+	Score  float64 `json:"score,omitempty"` // CVSS, 0 to 10; 0 when there is only a word
+	Vector string  `json:"vector,omitempty"`
+}
+
+var ranks = map[Level]int{LevelUnknown: -1, LevelNone: 0, LevelLow: 1, LevelMedium: 2, LevelHigh: 3, LevelCritical: 4}
+
+func (s Severity) rank() int { return ranks[s.Level] }
+
+func (s Severity) worse(than Severity) bool {
+	return s.rank() > than.rank() || s.rank() == than.rank() && s.Score > than.Score
+}
+
+// severity is the worst of a record's vectors, those of the package first; else the word of its database.
+func severity(r *osv.Record, matched []osv.Affected) Severity {
+	worst := Severity{Level: LevelUnknown}
+	take := func(list []osv.Severity) {
+		for _, s := range list {
+			if got, ok := ofVector(s.Score); ok && got.worse(worst) {
+				worst = got
+			}
+		}
+	}
+	for _, a := range matched {
+		take(a.Severity)
+	}
+	if worst.Level == LevelUnknown {
+		take(r.Severity)
+	}
+	words := []string{r.Specific.Severity}
+	for _, a := range matched {
+		words = append(words, a.Specific.Severity)
+	}
+	for i := 0; i < len(words) && worst.Level == LevelUnknown; i++ {
+		worst.Level = ofWord(words[i])
+	}
+	return worst
+}
+
+// ofVector scores a CVSS vector of any version.
+func ofVector(vector string) (Severity, bool) {
+	if len(vector) > 500 {
+		return Severity{}, false
+	}
+	var score float64
+	switch {
+	case strings.HasPrefix(vector, "CVSS:4.0/"):
+		v, err := gocvss40.ParseVector(vector)
+		if err != nil {
+			return Severity{}, false
+		}
+		score = v.Score()
+	case strings.HasPrefix(vector, "CVSS:3.1/"):
+		v, err := gocvss31.ParseVector(vector)
+		if err != nil {
+			return Severity{}, false
+		}
+		score = v.BaseScore()
+	case strings.HasPrefix(vector, "CVSS:3.0/"):
+		v, err := gocvss30.ParseVector(vector)
+		if err != nil {
+			return Severity{}, false
+		}
+		score = v.BaseScore()
+	default:
+		v, err := gocvss20.ParseVector(strings.Trim(vector, "()"))
+		if err != nil {
+			return Severity{}, false
+		}
+		score = v.BaseScore()
+	}
+	return Severity{Level: ofScore(score), Score: score, Vector: vector}, true
+}
+
+// ofScore gives the word for a score. See CVSS v3.1, Qualitative Severity Rating Scale.
+func ofScore(score float64) Level {
+	switch {
+	case score >= 9:
+		return LevelCritical
+	case score >= 7:
+		return LevelHigh
+	case score >= 4:
+		return LevelMedium
+	case score > 0:
+		return LevelLow
+	}
+	return LevelNone
+}
+
+func ofWord(word string) Level {
+	switch strings.ToLower(word) {
+	case "critical":
+		return LevelCritical
+	case "high", "important":
+		return LevelHigh
+	case "medium", "moderate":
+		return LevelMedium
+	case "low", "negligible", "minor", "unimportant":
+		return LevelLow
+	}
+	return LevelUnknown
+}
+
+// String is the level and the score, for people.
+func (s Severity) String() string {
+	if s.Score == 0 {
+		return string(s.Level)
+	}
+	return fmt.Sprintf("%s %.1f", s.Level, s.Score)
+}

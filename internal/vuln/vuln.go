@@ -1,0 +1,168 @@
+// Package vuln says which known vulnerabilities concern what is about to be released, and whether that is allowed.
+//
+// # Promises
+//
+// It reads what is there (Go programs, SPDX and CycloneDX documents, go.mod, or a stage with all of them), asks one
+// database, and gives one finding for each vulnerability of a package, with its aliases, its severity and the versions that
+// fix it. For Go programs a finding says how far the vulnerable code reaches: called (a vulnerable symbol is in the
+// program), imported (its package is, the symbol is not), required (neither is). Where that cannot be said it is
+// unknown, and a policy takes unknown for called. What could not be checked is in Notes.
+//
+// The same bytes and the same database give the same report.
+//
+// # Refusals
+//
+// vuln-db-stale (a database older than allowed, or of the future), vulnerability-found (what the policy does not let
+// through and nobody has decided about), vuln-input-invalid and vuln-input-too-large (a document that cannot be read), and
+// those of package osv.
+//
+// # What it does not do
+//
+// It does not fetch databases, and it does not decide: exceptions are given by people, as package vex reads them.
+package vuln
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sello-release/sello/internal/osv"
+)
+
+// Reach is how far vulnerable code reaches into a program.
+type Reach string
+
+// Reaches, the nearest first.
+const (
+	Called   Reach = "called"
+	Imported Reach = "imported"
+	Required Reach = "required"
+	Unknown  Reach = "unknown"
+)
+
+// Target is one thing that is looked at.
+type Target struct {
+	Name     string        `json:"name"`
+	SHA256   string        `json:"sha256,omitempty"`
+	Packages []osv.Package `json:"-"`
+	Notes    []string      `json:"-"`
+
+	program string          // path of a Go program, whose symbols can be read
+	hashes  map[string]bool // digests of what a document describes
+}
+
+// Finding is a vulnerability of a package.
+type Finding struct {
+	ID        string      `json:"id"`
+	Aliases   []string    `json:"aliases,omitempty"`
+	Package   osv.Package `json:"package"`
+	Summary   string      `json:"summary,omitempty"`
+	Severity  Severity    `json:"severity"`
+	Fixed     []string    `json:"fixed,omitempty"`
+	Reach     Reach       `json:"reach"`
+	Symbols   []string    `json:"symbols,omitempty"`   // vulnerable symbols in the programs, at most 10
+	Undecided string      `json:"undecided,omitempty"` // why it is not sure that the version is affected
+	Where     []string    `json:"where"`               // names of targets
+	Decision  *Decision   `json:"decision,omitempty"`  // of a person
+	Offends   bool        `json:"offends"`             // the policy does not let it through
+}
+
+// Decision is what somebody has said about a finding.
+type Decision struct {
+	Status        string    `json:"status"` // OpenVEX: not_affected, affected, fixed, under_investigation
+	Justification string    `json:"justification,omitempty"`
+	Text          string    `json:"text,omitempty"` // impact or action statement
+	By            string    `json:"by,omitempty"`   // identity whose key signed it; "" when nobody did
+	Expires       time.Time `json:"expires,omitzero"`
+	Document      string    `json:"document"`
+}
+
+// Settles reports whether a finding that is decided so needs no more: it is none, it is fixed, or there is a plan.
+func (d Decision) Settles() bool {
+	return d.Status == "not_affected" || d.Status == "fixed" || d.Status == "affected" && d.Text != ""
+}
+
+// Triage gives what people have decided.
+type Triage interface {
+	// Decide gives the decision about a vulnerability, under any of its ids, of a package in targets with these SHA-256.
+	Decide(ids []string, p osv.Package, digests []string) (Decision, bool)
+}
+
+// Options say what is checked against, and what is let through.
+type Options struct {
+	Database osv.Source
+	AsOf     time.Duration // 0 lets a database of any age through
+	Now      time.Time
+	Fail     Threshold
+	Triage   Triage // may be nil
+}
+
+// Report is what came of it.
+type Report struct {
+	Database Database  `json:"database"`
+	Targets  []Target  `json:"targets"`
+	Packages int       `json:"packages"`
+	Findings []Finding `json:"findings"`
+	Notes    []string  `json:"notes,omitempty"`
+	Fail     Threshold `json:"fail"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+}
+
+// Database says what was asked.
+type Database struct {
+	URI        string    `json:"uri"`
+	LastUpdate time.Time `json:"lastUpdate"`
+	Records    int       `json:"records"`
+	Ecosystems []string  `json:"ecosystems,omitempty"`
+}
+
+// Check looks the targets' packages up. The report is given with vulnerability-found too; Report.Err makes that error.
+func Check(ctx context.Context, targets []Target, o Options) (*Report, error) {
+	r := &Report{Targets: targets, Fail: o.Fail, Started: o.Now.UTC(), Findings: []Finding{}}
+	packages, where := distinct(targets)
+	r.Packages = len(packages)
+	found, err := o.Database.Find(ctx, packages)
+	if err != nil {
+		return nil, err
+	}
+	if o.AsOf > 0 {
+		if err := found.TooOld(o.Now, o.AsOf); err != nil {
+			return nil, err
+		}
+	}
+	r.Database = Database{URI: found.URI, LastUpdate: found.Newest.UTC(), Records: found.Total, Ecosystems: found.Covered}
+	r.Notes = append(r.Notes, found.Notes...)
+	for _, t := range targets {
+		r.Notes = append(r.Notes, t.Notes...)
+	}
+	raw := matches(packages, where, found.Records)
+	if err := reach(ctx, targets, raw, r); err != nil {
+		return nil, err
+	}
+	r.Findings = append(r.Findings, merge(raw)...)
+	for i := range r.Findings {
+		r.decide(&r.Findings[i], o)
+	}
+	slices.SortFunc(r.Findings, byWeight)
+	slices.Sort(r.Notes)
+	r.Notes = slices.Compact(r.Notes)
+	r.Finished = r.Started
+	return r, nil
+}
+
+// decide adds what people said, and whether the policy lets the finding through.
+func (r *Report) decide(f *Finding, o Options) {
+	if o.Triage != nil {
+		var digests []string
+		for _, t := range r.Targets {
+			if slices.Contains(f.Where, t.Name) && t.SHA256 != "" {
+				digests = append(digests, t.SHA256)
+			}
+		}
+		if d, ok := o.Triage.Decide(append([]string{f.ID}, f.Aliases...), f.Package, digests); ok {
+			f.Decision = &d
+		}
+	}
+	f.Offends = (f.Decision == nil || !f.Decision.Settles()) && o.Fail.refuses(*f)
+}

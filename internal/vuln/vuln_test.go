@@ -1,0 +1,370 @@
+package vuln
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/osv"
+)
+
+var now = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+
+// records is a database in memory.
+type records []string
+
+func (r records) Find(context.Context, []osv.Package) (*osv.Found, error) {
+	f := &osv.Found{URI: "memory", Newest: now.Add(-time.Hour), Total: len(r)}
+	for _, text := range r {
+		x, err := osv.Parse([]byte(text), "memory")
+		if err != nil {
+			return nil, err
+		}
+		f.Records = append(f.Records, x)
+	}
+	return f, nil
+}
+
+// record makes a record about a Go module, with more fields of the record and of its affected package.
+func record(id, name, more, affected string) string {
+	return fmt.Sprintf(`{"schema_version":"1.6.0","id":%q,"modified":"2026-11-01T10:00:00Z","summary":"About %s"%s,"affected":[{"package":{"ecosystem":"Go","name":%q},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.0"}]}]%s}]}`, id, id, more, name, affected)
+}
+
+func target(purls ...string) Target {
+	t := Target{Name: "x.spdx.json", SHA256: strings.Repeat("a", 64)}
+	for _, p := range purls {
+		pkg, err := osv.FromPurl(p)
+		if err != nil {
+			panic(err)
+		}
+		t.Packages = append(t.Packages, pkg)
+	}
+	return t
+}
+
+// decided is a triage that has decided about one id.
+type decided struct {
+	id string
+	Decision
+}
+
+func (d decided) Decide(ids []string, _ osv.Package, _ []string) (Decision, bool) {
+	return d.Decision, slices.Contains(ids, d.id)
+}
+
+const (
+	critical = `,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]`
+	low      = `,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}]`
+)
+
+func TestPolicy(t *testing.T) {
+	m := "pkg:golang/example.org/m@v1.0.0"
+	for name, c := range map[string]struct {
+		db     records
+		triage Triage
+		purl   string
+		want   map[Threshold]bool // does it refuse
+	}{
+		"nothing is known":           {records{}, nil, m, map[Threshold]bool{}},
+		"fixed already":              {records{record("GO-1", "example.org/m", critical, "")}, nil, "pkg:golang/example.org/m@v1.2.0", map[Threshold]bool{}},
+		"critical":                   {records{record("GO-1", "example.org/m", critical, "")}, nil, m, map[Threshold]bool{Any: true, High: true, Reachable: true}},
+		"low":                        {records{record("GO-1", "example.org/m", low, "")}, nil, m, map[Threshold]bool{Any: true, Reachable: true}},
+		"of an unknown severity":     {records{record("GO-1", "example.org/m", "", "")}, nil, m, map[Threshold]bool{Any: true, High: true, Reachable: true}},
+		"a severity in a word":       {records{record("GO-1", "example.org/m", `,"database_specific":{"severity":"MODERATE"}`, "")}, nil, m, map[Threshold]bool{Any: true, Reachable: true}},
+		"a version that is none":     {records{record("GO-1", "example.org/m", low, "")}, nil, "pkg:golang/example.org/m@yesterday", map[Threshold]bool{Any: true, Reachable: true}},
+		"decided: no":                {records{record("GO-1", "example.org/m", critical, "")}, decided{"GO-1", Decision{Status: "not_affected"}}, m, map[Threshold]bool{}},
+		"decided about an alias":     {records{record("GO-1", "example.org/m", critical+`,"aliases":["CVE-2026-1"]`, "")}, decided{"CVE-2026-1", Decision{Status: "fixed"}}, m, map[Threshold]bool{}},
+		"decided about another":      {records{record("GO-1", "example.org/m", critical, "")}, decided{"GO-2", Decision{Status: "not_affected"}}, m, map[Threshold]bool{Any: true, High: true, Reachable: true}},
+		"affected, with a plan":      {records{record("GO-1", "example.org/m", critical, "")}, decided{"GO-1", Decision{Status: "affected", Text: "fixed in the next"}}, m, map[Threshold]bool{}},
+		"affected, without one":      {records{record("GO-1", "example.org/m", critical, "")}, decided{"GO-1", Decision{Status: "affected"}}, m, map[Threshold]bool{Any: true, High: true, Reachable: true}},
+		"somebody looks into it yet": {records{record("GO-1", "example.org/m", critical, "")}, decided{"GO-1", Decision{Status: "under_investigation"}}, m, map[Threshold]bool{Any: true, High: true, Reachable: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, fail := range []Threshold{Never, Reachable, High, Any} {
+				r, err := Check(context.Background(), []Target{target(c.purl)}, Options{Database: c.db, AsOf: 72 * time.Hour, Now: now, Fail: fail, Triage: c.triage})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := ""
+				if c.want[fail] {
+					want = "vulnerability-found"
+				}
+				if got := gate.Code(r.Err("x")); got != want {
+					t.Errorf("fail: %s gives %q, want %q", fail, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestStale(t *testing.T) {
+	_, err := Check(context.Background(), nil, Options{Database: records{}, AsOf: 72 * time.Hour, Now: now.Add(100 * time.Hour), Fail: Any})
+	if gate.Code(err) != "vuln-db-stale" {
+		t.Error(err)
+	}
+}
+
+func TestAliasesAreOneFinding(t *testing.T) {
+	db := records{
+		record("GHSA-aaaa", "example.org/m", critical+`,"aliases":["CVE-2026-1"]`, ""), record("GO-2026-0001", "example.org/m", `,"aliases":["CVE-2026-1","GHSA-aaaa"]`, ""),
+		record("CVE-2026-1", "example.org/m", low, ""), record("CVE-2026-2", "example.org/m", low, ""),
+	}
+	r, err := Check(context.Background(), []Target{target("pkg:golang/example.org/m@v1.0.0", "pkg:golang/example.org/m@v1.0.0")}, Options{Database: db, Now: now, Fail: Any})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Finding{
+		{ID: "GO-2026-0001", Aliases: []string{"CVE-2026-1", "GHSA-aaaa"}, Summary: "About GO-2026-0001", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelCritical, Score: 9.8, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
+		{ID: "CVE-2026-2", Summary: "About CVE-2026-2", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelLow, Score: 1.8, Vector: "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
+	}
+	if diff := cmp.Diff(want, r.Findings, cmpopts.IgnoreFields(Finding{}, "Package"), cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSeverity(t *testing.T) {
+	for vector, want := range map[string]string{
+		"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": "critical 9.3", "CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": "critical 9.8",
+		"AV:N/AC:L/Au:N/C:P/I:P/A:P": "high 7.5", "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:U/C:N/I:N/A:N": "none", "CVSS:3.1/nonsense": "", "": "",
+	} {
+		got, ok := ofVector(vector)
+		if ok != (want != "") || ok && got.String() != want {
+			t.Errorf("%s: %v %v", vector, got, ok)
+		}
+	}
+}
+
+// build compiles a program that calls strings.ToUpper and has no use for net/http.
+func build(t *testing.T, dir string, flags ...string) string {
+	t.Helper()
+	goCommand, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("there is no go command")
+	}
+	for name, text := range map[string]string{"go.mod": "module example.org/program\n\ngo 1.26\n", "main.go": "package main\n\nimport (\n\t\"os\"\n\t\"strings\"\n)\n\n//go:noinline\nfunc upper(s string) string { return strings.ToUpper(s) }\n\nfunc main() { println(upper(os.Args[0])) }\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := filepath.Join(dir, "bin", "program")
+	if runtime.GOOS == "windows" {
+		out += ".exe"
+	}
+	cmd := exec.Command(goCommand, append([]string{"build", "-buildvcs=false", "-o", out}, append(flags, ".")...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0", "GOCACHE="+goCache(t))
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return out
+}
+
+func goCache(t *testing.T) string {
+	if out, err := exec.Command("go", "env", "GOCACHE").Output(); err == nil && strings.TrimSpace(string(out)) != "" {
+		return strings.TrimSpace(string(out))
+	}
+	return t.TempDir()
+}
+
+// stdlib makes a record about packages of the standard library, in all versions.
+func stdlib(id, imports string) string {
+	text := record(id, "stdlib", "", `,"ecosystem_specific":{"imports":`+imports+`}`)
+	return strings.Replace(text, `,{"fixed":"1.2.0"}`, "", 1)
+}
+
+func TestReach(t *testing.T) {
+	dir := t.TempDir()
+	build(t, dir)
+	db := records{
+		stdlib("GO-2099-0001", `[{"path":"strings","symbols":["ToUpper"]}]`), stdlib("GO-2099-0002", `[{"path":"strings","symbols":["NewReplacer"]}]`),
+		stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`), strings.Replace(record("GO-2099-0004", "stdlib", "", ""), `,{"fixed":"1.2.0"}`, "", 1),
+	}
+	check := func(targets []Target) map[string]Reach {
+		t.Helper()
+		r, err := Check(context.Background(), targets, Options{Database: db, Now: now, Fail: Reachable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]Reach{}
+		for _, f := range r.Findings {
+			got[f.ID] = f.Reach
+			if f.Offends != (f.Reach == Called || f.Reach == Unknown) {
+				t.Errorf("%s: %s, offends %v", f.ID, f.Reach, f.Offends)
+			}
+			if f.ID == "GO-2099-0001" && f.Reach == Called && !cmp.Equal(f.Symbols, []string{"strings.ToUpper"}) {
+				t.Errorf("symbols %v", f.Symbols)
+			}
+		}
+		return got
+	}
+	targets, err := Read(context.Background(), filepath.Join(dir, "bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Imported, "GO-2099-0003": Required, "GO-2099-0004": Unknown}
+	if diff := cmp.Diff(want, check(targets)); diff != "" {
+		t.Error(diff)
+	}
+	// A document about this very program adds nothing; one about anything else leaves what is called unknown.
+	doc := Target{Name: "doc", Packages: targets[0].Packages, hashes: map[string]bool{targets[0].SHA256: true}}
+	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
+		t.Error(diff)
+	}
+	doc.hashes = nil
+	want["GO-2099-0002"], want["GO-2099-0003"] = Unknown, Unknown
+	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestStripped shows that what a stripped program calls is not claimed to be known.
+func TestStripped(t *testing.T) {
+	dir := t.TempDir()
+	targets, err := Read(context.Background(), build(t, dir, "-ldflags=-s -w"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Check(context.Background(), targets, Options{Database: records{stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`)}, Now: now, Fail: Reachable})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" && (r.Findings[0].Reach != Unknown || len(r.Notes) != 1) {
+		t.Errorf("%+v %v", r.Findings[0], r.Notes)
+	}
+}
+
+func TestRead(t *testing.T) {
+	spdx := `{"spdxVersion":"SPDX-2.3","packages":[{"name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]},{"name":"nothing"}]}`
+	cdx := `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"a","purl":"pkg:npm/a@1","components":[{"name":"b","purl":"pkg:npm/b@2"}]}]}`
+	for name, c := range map[string]struct {
+		file, text string
+		want       []string
+		notes      int
+		code       string
+	}{
+		"SPDX":                         {"a.spdx.json", spdx, []string{"example.org/m@v1.0.0"}, 1, ""},
+		"CycloneDX":                    {"a.cdx.json", cdx, []string{"a@1", "b@2"}, 0, ""},
+		"a statement with one":         {"a.json", `{"_type":"https://in-toto.io/Statement/v1","predicate":` + spdx + `}`, []string{"example.org/m@v1.0.0"}, 1, ""},
+		"of a kind without ecosystem":  {"a.json", strings.Replace(spdx, "pkg:golang/example.org/m@v1.0.0", "pkg:generic/m@1", 1), []string{"m@1"}, 2, ""},
+		"a version that is not known":  {"a.json", `{"spdxVersion":"SPDX-9.0"}`, nil, 0, "vuln-input-invalid"},
+		"a purl that is none":          {"a.json", strings.Replace(spdx, "pkg:golang", "golang", 1), nil, 0, "vuln-input-invalid"},
+		"another document":             {"a.json", `{"hello":"world"}`, nil, 0, "vuln-input-invalid"},
+		"a list":                       {"a.json", `[1,2,3]`, nil, 0, "vuln-input-invalid"},
+		"a document cut off":           {"a.json", spdx[:100], nil, 0, "vuln-input-invalid"},
+		"statements in statements":     {"a.json", strings.Repeat(`{"predicate":`, 5) + spdx + strings.Repeat("}", 5), nil, 0, "vuln-input-invalid"},
+		"an empty file":                {"a.json", ``, nil, 0, "vuln-input-invalid"},
+		"a program that is not Go's":   {"a", "\x7fELF and nothing more", nil, 0, "vuln-input-invalid"},
+		"what cannot be a program":     {"a.txt", "hello world", nil, 0, "vuln-input-invalid"},
+		"keys twice: two readers read": {"a.json", `{"spdxVersion":"SPDX-2.3","packages":[],"packages":[]}`, nil, 0, "vuln-input-invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := filepath.Join(t.TempDir(), c.file)
+			if err := os.WriteFile(p, []byte(c.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			targets, err := Read(context.Background(), p)
+			if gate.Code(err) != c.code {
+				t.Fatalf("%v, want %q", err, c.code)
+			}
+			if err != nil {
+				return
+			}
+			var got []string
+			for _, x := range targets[0].Packages {
+				got = append(got, x.String())
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" || len(targets[0].Notes) != c.notes {
+				t.Error(diff, targets[0].Notes)
+			}
+		})
+	}
+	if _, err := Read(context.Background(), filepath.Join(t.TempDir(), "nothing")); gate.Code(err) != "file-missing" {
+		t.Error(err)
+	}
+	if _, err := Read(context.Background(), t.TempDir()); gate.Code(err) != "vuln-input-invalid" {
+		t.Error(err)
+	}
+}
+
+func TestReadModFile(t *testing.T) {
+	dir := t.TempDir()
+	text := "module x\n\ngo 1.26\n\ntoolchain go1.26.8\n\nrequire (\n\texample.org/a v1.0.0\n\texample.org/b v1.0.0\n\texample.org/c v1.0.0\n)\n\nreplace example.org/b => ../b\n\nreplace example.org/c => example.org/d v2.0.0\n"
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	targets, err := Read(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range targets[0].Packages {
+		got = append(got, p.String())
+	}
+	if diff := cmp.Diff([]string{"example.org/a@v1.0.0", "example.org/b", "example.org/d@v2.0.0", "stdlib@1.26.8"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStatementAndSarif(t *testing.T) {
+	r, err := Check(context.Background(), []Target{target("pkg:golang/example.org/m@v1.0.0")}, Options{Database: records{record("GO-1", "example.org/m", critical, "")}, Now: now, Fail: Any})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.Statement(nil, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"predicateType":"https://in-toto.io/attestation/vulns/v0.2"`, `"lastUpdate":"2026-11-19T23:00:00Z"`, `"severity":[{"method":"CVSS:3.1","score":"9.8"}]`, `"scanStartedOn":"2026-11-20T00:00:00Z"`, `"sha256":"aaaa`} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("%s lacks %s", data, want)
+		}
+	}
+	data, err = json.Marshal(r.Sarif("v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"version":"2.1.0"`, `"ruleId":"GO-1"`, `"level":"error"`, `"security-severity":"9.8"`, `"uri":"x.spdx.json"`} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("%s lacks %s", data, want)
+		}
+	}
+	again, err := Check(context.Background(), r.Targets, Options{Database: records{record("GO-1", "example.org/m", critical, "")}, Now: now, Fail: Any})
+	if err != nil || cmp.Diff(r, again, cmpopts.IgnoreUnexported(Target{})) != "" {
+		t.Error("the same bytes and the same database gave another report")
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Check(ctx, []Target{target("pkg:golang/example.org/m@v1.0.0")}, Options{Database: records{}, Now: now, Fail: Any}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func FuzzDocument(f *testing.F) {
+	f.Add([]byte(`{"spdxVersion":"SPDX-2.3","packages":[{"externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]}]}`))
+	f.Add([]byte(`{"bomFormat":"CycloneDX","components":[{"name":"a","purl":"pkg:npm/a@1","components":[{"name":"b","purl":"pkg:npm/b@2"}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := parseDocument(&Target{}, data, "x"); err != nil && gate.Code(err) == "" {
+			t.Fatalf("refused without a code: %v", err)
+		}
+	})
+}
