@@ -13,6 +13,9 @@ import (
 // purposes gives SPDX's word for a kind of artifact (SPDX 2.3, 7.24).
 var purposes = map[string]string{stage.KindBinary: "APPLICATION", stage.KindFile: "FILE", stage.KindArchive: "ARCHIVE", stage.KindSource: "SOURCE"}
 
+// Purpose gives SPDX's word for a kind of artifact (stage.Kind…), or "".
+func Purpose(kind string) string { return purposes[kind] }
+
 // artifact takes up an artifact with its files and programs. sourceFiles asks for the files of a source archive, too.
 func (d *Builder) artifact(in Input, sourceFiles bool) (string, error) {
 	if in.Name == "" || strings.ContainsFunc(in.Name, isUnprintable) || !digest.IsSHA256(in.Sums.SHA256) {
@@ -61,8 +64,8 @@ func (d *Builder) program(id string, p *Package, in Input) error {
 		return nil
 	}
 	b := in.Binaries[0]
-	p.Comment = account(b)
-	if purl := packagePurl(b, d.meta.Version); purl != "" {
+	p.Comment = b.Account()
+	if purl := b.PURL(d.meta.Version); purl != "" {
 		p.PURL = purl
 	}
 	d.programs[in.Sums.SHA256] = id
@@ -112,7 +115,7 @@ func (d *Builder) file(archive string, f File) (string, error) {
 // packed takes up a program inside an archive: as a copy when it is an artifact, too, else with all that is linked.
 func (d *Builder) packed(id string, f File, b Binary) error {
 	d.files[id].Types = []string{"BINARY"}
-	d.files[id].Comment = account(b)
+	d.files[id].Comment = b.Account()
 	if original, ok := d.programs[f.SHA256]; ok {
 		d.Relate(id, CopyOf, original)
 		return nil
@@ -120,8 +123,8 @@ func (d *Builder) packed(id string, f File, b Binary) error {
 	return d.linked(id, b)
 }
 
-// account tells, in a sentence, what a program says of how it was built.
-func account(b Binary) string {
+// Account tells, in a sentence, what a program says of how it was built.
+func (b Binary) Account() string {
 	s := "Go program " + b.Path + ", built by " + b.GoVersion
 	var settings []string
 	for _, set := range b.Settings {
@@ -131,6 +134,14 @@ func account(b Binary) string {
 		s += " with " + strings.Join(settings, " ")
 	}
 	return strings.ToValidUTF8(s, "?")
+}
+
+// Source takes up what everything was built from, and gives "" when nothing is known of it.
+func (d *Builder) Source() string {
+	if d.meta.SourceURI == "" {
+		return ""
+	}
+	return d.source()
 }
 
 // source takes up what the release was built from.

@@ -78,16 +78,26 @@ func (d *Builder) Relate(from, kind, to string) {
 	d.relations[r] = true
 }
 
+// RelateSince is Relate with a comment that says why.
+func (d *Builder) RelateSince(from, kind, to, why string) {
+	d.relations[Relation{From: from, Kind: kind, To: to, Comment: strings.Map(printable, why)}] = true
+}
+
+// Remove takes a package out again that nothing was related to.
+func (d *Builder) Remove(id string) { delete(d.packages, id) }
+
 // Note says something about an element in a sentence.
 func (d *Builder) Note(of, format string, args ...any) {
 	text := strings.ToValidUTF8(fmt.Sprintf(format, args...), "?")
-	text = strings.Map(func(r rune) rune {
-		if r != '\n' && isUnprintable(r) {
-			return '?'
-		}
-		return r
-	}, text)
+	text = strings.Map(printable, text)
 	d.notes[Note{Of: of, By: "Tool: " + d.meta.tool(), Type: "OTHER", Time: d.meta.created(), Text: text}] = true
+}
+
+func printable(r rune) rune {
+	if r != '\n' && isUnprintable(r) {
+		return '?'
+	}
+	return r
 }
 
 // Link names another document by its digest, and gives what to relate to: the element id of it.

@@ -63,7 +63,7 @@ func ForIndex(meta Meta, name, index string, images []Image, graph Graph) (*Docu
 		Version:   d.meta.Version,
 		Summary:   "Index of the image for each platform",
 		Checksums: []Checksum{{SHA256, index}},
-		PURL:      imagePurl(name, index, ""),
+		PURL:      ImagePURL(name, index, ""),
 		Purpose:   "CONTAINER",
 	})
 	d.Relate(DocumentID, Describes, root)
@@ -125,7 +125,7 @@ func (d *Builder) image(in Image) (string, error) {
 		Version:   d.meta.Version,
 		Summary:   "For " + in.Platform,
 		Checksums: []Checksum{{SHA256, in.Manifest}},
-		PURL:      imagePurl(in.Name, in.Manifest, in.Platform),
+		PURL:      ImagePURL(in.Name, in.Manifest, in.Platform),
 		Purpose:   "CONTAINER",
 	}
 	id := d.Add(p)
@@ -210,9 +210,9 @@ func byName(binaries []Binary) (map[string]Binary, error) {
 	return m, nil
 }
 
-// imagePurl names an image by the SHA-256 of its manifest; platform is "" for an index.
+// ImagePURL names an image by the SHA-256 of its manifest; platform is "" for an index.
 // See the purl specification's type oci: the name is the repository's last part, and the repository is a qualifier.
-func imagePurl(repository, sum, platform string) string {
+func ImagePURL(repository, sum, platform string) string {
 	qualifiers := map[string]string{"repository_url": strings.ToLower(repository)}
 	if _, rest, ok := strings.Cut(platform, "/"); ok {
 		qualifiers["arch"], _, _ = strings.Cut(rest, "/")

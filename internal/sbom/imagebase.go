@@ -17,7 +17,7 @@ func (d *Builder) base(in Image) (string, error) {
 		Version:   "sha256:" + in.BaseDigest,
 		Summary:   "Base image",
 		Checksums: []Checksum{{SHA256, in.BaseDigest}},
-		PURL:      imagePurl(in.Base, in.BaseDigest, in.Platform),
+		PURL:      ImagePURL(in.Base, in.BaseDigest, in.Platform),
 		Purpose:   "CONTAINER",
 	}
 	id := d.Add(p)
@@ -27,7 +27,7 @@ func (d *Builder) base(in Image) (string, error) {
 			unread = append(unread, pkg.Unread)
 			continue
 		}
-		element, err := d.osPackage(pkg)
+		element, err := d.OSPackage(pkg)
 		if err != nil {
 			return "", err
 		}
@@ -60,16 +60,16 @@ func (d *Builder) baseProgram(base string, b Binary) error {
 		ID:       ElementID("BaseProgram", b.Name, b.SHA256, b.String()),
 		Version:  strings.TrimPrefix(b.Main.Version, devel),
 		FileName: b.Name,
-		Comment:  account(b),
+		Comment:  b.Account(),
 		Purpose:  "APPLICATION",
 	}
 	if b.SHA256 != "" {
 		p.Checksums = []Checksum{{SHA256, b.SHA256}}
 	}
-	if purl := packagePurl(b, ""); purl != "" {
+	if purl := b.PURL(""); purl != "" {
 		p.PURL = purl
 	}
 	id := d.Add(p)
 	d.Relate(base, Contains, id)
-	return d.linkedForeign(id, b)
+	return d.Linked(id, b)
 }

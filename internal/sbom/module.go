@@ -16,8 +16,9 @@ const DirHash = "dirHash"
 // linked takes up all that is linked into the program with that element.
 func (d *Builder) linked(id string, b Binary) error { return d.link(id, b, "Main", d.graph) }
 
-// linkedForeign does so for a program that others built: of a version of its own, with modules whose imports nobody listed.
-func (d *Builder) linkedForeign(id string, b Binary) error {
+// Linked takes up all that is linked into a program that others built: of a version of its own, with modules whose
+// imports nobody listed. id is the program's element.
+func (d *Builder) Linked(id string, b Binary) error {
 	return d.link(id, b, "ForeignMain", nil)
 }
 
@@ -25,7 +26,7 @@ func (d *Builder) link(id string, b Binary, mainKind string, graph Graph) error 
 	if err := checkInfo(&b.BuildInfo); err != nil {
 		return badBuildInfo(err)
 	}
-	stdlib, toolchain := d.goParts(b.GoVersion)
+	stdlib, toolchain := d.GoParts(b.GoVersion)
 	d.Relate(id, Contains, stdlib)
 	d.Relate(toolchain, BuildToolOf, id)
 	if b.Main.Path == "" { // built without modules: nothing more is known
@@ -48,6 +49,21 @@ func (d *Builder) link(id string, b Binary, mainKind string, graph Graph) error 
 		}
 	}
 	return nil
+}
+
+// Module takes up a module that something depends on, and gives the identifier of what is used: the module, or its replacement.
+func (d *Builder) Module(m debug.Module) (string, error) {
+	for r := &m; r != nil; r = r.Replace {
+		if err := checkModule(r); err != nil {
+			return "", err
+		}
+	}
+	return d.dependency(&m), nil
+}
+
+// MainModule takes up a module of which the sources are described.
+func (d *Builder) MainModule(path, version string) string {
+	return d.module(debug.Module{Path: path, Version: version}, "ForeignMain")
 }
 
 // dependency takes up a module and gives what is linked: itself or its replacement.
@@ -89,8 +105,8 @@ func (d *Builder) module(m debug.Module, kind string) string {
 	return d.Add(p)
 }
 
-// goParts takes up the standard library and the toolchain, which share their version.
-func (d *Builder) goParts(goVersion string) (stdlib, toolchain string) {
+// GoParts takes up the standard library and the toolchain of a version as the toolchain spells it: go1.26.8.
+func (d *Builder) GoParts(goVersion string) (stdlib, toolchain string) {
 	first, _, _ := strings.Cut(goVersion, " ") // "go1.26.8 X:experiment"
 	released := ""
 	if version.IsValid(first) {
@@ -115,8 +131,8 @@ func purl(modulePath, version, subpath string) string {
 	return packageurl.NewPackageURL(packageurl.TypeGolang, strings.Trim(dir, "/"), name, version, nil, subpath).ToString()
 }
 
-// packagePurl names the main package of a program, or gives "" when that cannot be.
-func packagePurl(b Binary, release string) string {
+// PURL names the main package of a program, or gives "" when that cannot be. A main module without a version has the release's.
+func (b Binary) PURL(release string) string {
 	subpath, ok := strings.CutPrefix(b.Path, b.Main.Path)
 	if b.Main.Path == "" || !ok || subpath != "" && subpath[0] != '/' {
 		return ""

@@ -56,8 +56,8 @@ func (p OSPackage) check() error {
 	return nil
 }
 
-// osPackage takes up a package of a distribution.
-func (d *Builder) osPackage(o OSPackage) (string, error) {
+// OSPackage takes up a package of a distribution, and gives its identifier.
+func (d *Builder) OSPackage(o OSPackage) (string, error) {
 	if err := o.check(); err != nil {
 		return "", err
 	}
