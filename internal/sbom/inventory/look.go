@@ -66,7 +66,7 @@ func (l *looker) look(name string, in input, depth int) (*node, *defect, error) 
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, nil, err
 	}
-	head = head[:count]
+	head, err = head[:count], nil
 	h := newHasher(in.asked)
 	rest := io.MultiReader(bytes.NewReader(head), in.Reader)
 	kind, program := archiveKind(head), isProgram(head)
