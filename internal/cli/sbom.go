@@ -54,7 +54,7 @@ time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
 	cmd.Flags().StringVar(&f.version, "version", "", "its version, when it does not say one")
 	cmd.Flags().StringVar(&f.source, "source", "", "URI that it was made from: git+https://host/path@COMMIT, or a package URL")
 	cmd.Flags().BoolVar(&f.files, "files", true, "list every file, not only those that there is something to say about")
-	cmd.AddCommand(a.sbomShowCommand(), a.sbomQueryCommand())
+	cmd.AddCommand(a.sbomShowCommand(), a.sbomQueryCommand(), a.sbomDiffCommand(), a.sbomValidateCommand(), a.sbomConvertCommand(), a.sbomMergeCommand())
 	return cmd
 }
 

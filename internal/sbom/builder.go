@@ -144,7 +144,11 @@ func (d *Builder) Document(name string) *Document {
 const namespaceHash = 16
 
 func (d *Builder) namespace(name string) string {
-	parts := append([]string{d.meta.Project, d.meta.Version}, strings.Split(name, "/")...)
+	parts := []string{d.meta.Project, d.meta.Version}
+	if name != d.meta.Project {
+		parts = append(parts, strings.Split(name, "/")...)
+	}
+	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
 	for i, p := range parts {
 		parts[i] = url.PathEscape(p)
 	}

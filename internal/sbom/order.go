@@ -28,7 +28,7 @@ func (d *Document) Sort() {
 // Hash gives the SHA-256 over what the document says, but for its namespace, in lower-case hex. It is the same in every format that
 // keeps all of it.
 func (d *Document) Hash() string {
-	h := hasher{h: sha256.New()}
+	h := newContentHash()
 	h.texts(d.Name, d.Created.UTC().Format(time.RFC3339), d.Comment)
 	for _, t := range d.Tools {
 		h.texts("tool", t.Name, t.Version)
@@ -59,7 +59,7 @@ func (d *Document) Hash() string {
 	for _, n := range d.Notes {
 		h.texts("note", n.Of, n.By, n.Type, n.Text)
 	}
-	return hex.EncodeToString(h.h.Sum(nil))
+	return h.sum()
 }
 
 // hasher hashes lists of texts, each with its length, so that no two lists look alike.
@@ -67,6 +67,10 @@ type hasher struct {
 	h   hash.Hash
 	buf []byte
 }
+
+func newContentHash() *hasher { return &hasher{h: sha256.New()} }
+
+func (h *hasher) sum() string { return hex.EncodeToString(h.h.Sum(nil)) }
 
 func (h *hasher) texts(all ...string) {
 	h.buf = binary.AppendUvarint(h.buf[:0], uint64(len(all)))

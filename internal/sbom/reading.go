@@ -115,6 +115,14 @@ func depth(data []byte) int {
 	return deepest
 }
 
+// Checked gives the document, or the refusal of CheckRead alone.
+func (d *Document) Checked() (*Document, error) {
+	if err := d.CheckRead(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
 // CheckRead holds a document that was read to what all formats have in common: bounds, and identifiers that are there and unique.
 func (d *Document) CheckRead() error {
 	if len(d.Packages)+len(d.Files) > MaxElements {

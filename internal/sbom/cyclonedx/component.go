@@ -120,7 +120,7 @@ func (d *decoder) license(c *jsonComponent, own map[string]string) sbom.License 
 			declared = append(declared, text)
 		}
 	}
-	return sbom.License{Declared: cmp.Or(all(declared), own[propDeclared]), Concluded: all(concluded), Confidence: confidenceOf(own[propConfidence]), Comment: own[propLicComment], Copyright: c.Copyright}
+	return sbom.License{Declared: cmp.Or(all(declared), own[propDeclared]), Concluded: cmp.Or(all(concluded), own[propConcluded]), Confidence: confidenceOf(own[propConfidence]), Comment: own[propLicComment], Copyright: c.Copyright}
 }
 
 // all joins licences that all hold.
@@ -153,7 +153,10 @@ func (d *decoder) named(name, text, url string) string {
 	}
 	if !d.texts[id] {
 		d.texts[id] = true
-		t := sbom.LicenseText{ID: id, Name: name, Text: text}
+		t := sbom.LicenseText{ID: id, Text: text}
+		if name != id {
+			t.Name = name
+		}
 		if url != "" {
 			t.URLs = []string{url}
 		}

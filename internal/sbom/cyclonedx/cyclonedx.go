@@ -37,6 +37,7 @@ const (
 	propFileType   = "sello:file-type"
 	propCode       = "sello:verification-code"
 	propDeclared   = "sello:license:declared"
+	propConcluded  = "sello:license:concluded"
 	propConfidence = "sello:license:confidence"
 	propLicComment = "sello:license:comment"
 	propCPE        = "sello:cpe"
@@ -307,7 +308,7 @@ func (e *encoder) licenses(l sbom.License) (*cdx.Licenses, *[]cdx.Property) {
 		main, said = l.Declared, declared
 	}
 	if main == "" || main == sbom.None {
-		return nil, properties(extra...)
+		return nil, properties(append(extra, propDeclared, l.Declared, propConcluded, l.Concluded)...)
 	}
 	var all cdx.Licenses
 	switch first, second := e.single(main, said), e.single(l.Declared, declared); {

@@ -164,7 +164,7 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 			d.doc.Links = append(d.doc.Links, sbom.Link{ID: id, URI: x.URL, Checksum: sums(x.Hashes)[0]})
 		}
 	}
-	return d.doc, d.doc.CheckRead()
+	return d.doc.Checked()
 }
 
 func (d *decoder) metadata(m *jsonMetadata) error {

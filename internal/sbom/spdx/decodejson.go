@@ -128,7 +128,7 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 	if err := in.elements(doc); err != nil {
 		return nil, err
 	}
-	return doc, doc.CheckRead()
+	return doc.Checked()
 }
 
 // elements takes up packages, files and relations. Relations that are said in two ways are there once.

@@ -114,7 +114,7 @@ func ReadJSONLD(data []byte) (*sbom.Document, error) {
 			r.relation(e)
 		}
 	}
-	return r.doc, r.doc.CheckRead()
+	return r.doc.Checked()
 }
 
 // creation gives the CreationInfo of an element, which is another one or stands in it.

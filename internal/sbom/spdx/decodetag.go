@@ -56,7 +56,7 @@ func ReadTagValue(data []byte) (*sbom.Document, error) {
 	for _, rel := range r.inside {
 		also(rel.From, rel.Kind, rel.To)
 	}
-	return r.doc, r.doc.CheckRead()
+	return r.doc.Checked()
 }
 
 // next takes one line, or several that are one value; tag is "" for a comment or an empty line.

@@ -35,8 +35,7 @@ func encode(doc *sbom.Document, flat bool) *spdx.Document {
 	}
 	for _, l := range doc.Links {
 		out.ExternalDocumentReferences = append(out.ExternalDocumentReferences, spdx.ExternalDocumentRef{
-			DocumentRefID: common.DocumentID(strings.TrimPrefix(e.line(l.ID), "DocumentRef-")), URI: e.line(l.URI),
-			Checksum: common.Checksum{Algorithm: common.ChecksumAlgorithm(l.Checksum.Algorithm), Value: l.Checksum.Value}})
+			DocumentRefID: common.DocumentID(e.word(strings.TrimPrefix(l.ID, "DocumentRef-"))), URI: e.word(l.URI), Checksum: e.checksums([]sbom.Checksum{l.Checksum})[0]})
 	}
 	for _, n := range doc.Notes {
 		e.note(out, n)
@@ -52,11 +51,11 @@ func encode(doc *sbom.Document, flat bool) *spdx.Document {
 		for _, u := range l.URLs {
 			urls = append(urls, e.line(u))
 		}
-		out.OtherLicenses = append(out.OtherLicenses, &spdx.OtherLicense{LicenseIdentifier: e.line(l.ID), LicenseName: e.line(cmp.Or(l.Name, noAssertion)),
+		out.OtherLicenses = append(out.OtherLicenses, &spdx.OtherLicense{LicenseIdentifier: e.word(l.ID), LicenseName: e.line(cmp.Or(l.Name, noAssertion)),
 			ExtractedText: e.text(cmp.Or(l.Text, "The text is not in the document")), LicenseComment: e.text(l.Comment), LicenseCrossReferences: urls})
 	}
 	for _, r := range doc.Relations {
-		out.Relationships = append(out.Relationships, &spdx.Relationship{Relationship: e.line(r.Kind), RelationshipComment: e.text(r.Comment),
+		out.Relationships = append(out.Relationships, &spdx.Relationship{Relationship: e.word(r.Kind), RelationshipComment: e.text(r.Comment),
 			RefA: e.ref(r.From), RefB: e.ref(r.To)})
 	}
 	return out
@@ -65,10 +64,10 @@ func encode(doc *sbom.Document, flat bool) *spdx.Document {
 func (e *encoder) creation() *spdx.CreationInfo {
 	c := &spdx.CreationInfo{Created: stamp(e.doc.Created)}
 	for _, a := range e.doc.Authors {
-		c.Creators = append(c.Creators, common.Creator{CreatorType: a.Kind, Creator: e.line(agent(a))})
+		c.Creators = append(c.Creators, common.Creator{CreatorType: cmp.Or(a.Kind, sbom.AgentOrganization), Creator: e.filled(agent(a))})
 	}
 	for _, t := range e.doc.Tools {
-		c.Creators = append(c.Creators, common.Creator{CreatorType: "Tool", Creator: e.line(strings.TrimSuffix(t.Name+"-"+t.Version, "-"))})
+		c.Creators = append(c.Creators, common.Creator{CreatorType: "Tool", Creator: e.filled(strings.TrimSuffix(t.Name+"-"+t.Version, "-"))})
 	}
 	if len(c.Creators) == 0 {
 		c.Creators = []common.Creator{{CreatorType: "Tool", Creator: "unknown"}}
@@ -94,10 +93,10 @@ func agent(a sbom.Agent) string {
 func (e *encoder) note(out *spdx.Document, n sbom.Note) {
 	kind, by, ok := strings.Cut(n.By, ": ")
 	if !ok {
-		kind, by = "Tool", cmp.Or(n.By, "unknown")
+		kind, by = "Tool", n.By
 	}
-	a := spdx.Annotation{Annotator: common.Annotator{AnnotatorType: kind, Annotator: e.line(by)}, AnnotationDate: stamp(n.Time),
-		AnnotationType: cmp.Or(n.Type, "OTHER"), AnnotationSPDXIdentifier: e.ref(n.Of), AnnotationComment: e.text(n.Text)}
+	a := spdx.Annotation{Annotator: common.Annotator{AnnotatorType: e.word(kind), Annotator: e.filled(by)}, AnnotationDate: stamp(n.Time),
+		AnnotationType: e.line(cmp.Or(n.Type, "OTHER")), AnnotationSPDXIdentifier: e.ref(n.Of), AnnotationComment: e.text(n.Text)}
 	if e.flat || n.Of == sbom.DocumentID {
 		out.Annotations = append(out.Annotations, &a)
 	} else {
@@ -112,23 +111,23 @@ func (e *encoder) pkg(p *sbom.Package) *spdx.Package {
 		PackageHomePage: e.line(p.Homepage), PackageSourceInfo: e.text(p.SourceInfo), PackageSummary: e.text(p.Summary), PackageDescription: e.text(p.Description),
 		PackageLicenseConcluded: e.line(cmp.Or(p.License.Concluded, noAssertion)), PackageLicenseDeclared: e.line(cmp.Or(p.License.Declared, noAssertion)),
 		PackageLicenseComments: e.text(licenseComment(p.License)), PackageCopyrightText: e.text(cmp.Or(p.License.Copyright, noAssertion)),
-		PackageComment: e.text(p.Comment), PrimaryPackagePurpose: e.line(p.Purpose), IsFilesAnalyzedTagPresent: true,
-		PackageChecksums: checksums(p.Checksums), Annotations: e.notes[p.ID],
+		PackageComment: e.text(p.Comment), PrimaryPackagePurpose: e.purpose(p.Purpose), IsFilesAnalyzedTagPresent: true,
+		PackageChecksums: e.checksums(p.Checksums), Annotations: e.notes[p.ID],
 	}
 	if p.Supplier.Name != "" {
-		out.PackageSupplier = &common.Supplier{SupplierType: p.Supplier.Kind, Supplier: e.line(agent(p.Supplier))}
+		out.PackageSupplier = &common.Supplier{SupplierType: cmp.Or(p.Supplier.Kind, sbom.AgentOrganization), Supplier: e.line(agent(p.Supplier))}
 	}
 	if p.Originator.Name != "" {
-		out.PackageOriginator = &common.Originator{OriginatorType: p.Originator.Kind, Originator: e.line(agent(p.Originator))}
+		out.PackageOriginator = &common.Originator{OriginatorType: cmp.Or(p.Originator.Kind, sbom.AgentOrganization), Originator: e.line(agent(p.Originator))}
 	}
 	if p.Verification != "" {
 		out.FilesAnalyzed = true
-		out.PackageVerificationCode = &common.PackageVerificationCode{Value: p.Verification}
+		out.PackageVerificationCode = &common.PackageVerificationCode{Value: e.word(p.Verification)}
 		out.PackageLicenseInfoFromFiles = []string{noAssertion}
 	}
 	ref := func(r sbom.Ref) {
-		out.PackageExternalReferences = append(out.PackageExternalReferences, &spdx.PackageExternalReference{Category: e.line(r.Category), RefType: e.line(r.Type),
-			Locator: e.line(r.Locator), ExternalRefComment: e.text(r.Comment)})
+		out.PackageExternalReferences = append(out.PackageExternalReferences, &spdx.PackageExternalReference{Category: e.word(r.Category), RefType: e.word(r.Type),
+			Locator: e.word(r.Locator), ExternalRefComment: e.text(r.Comment)})
 	}
 	if p.PURL != "" {
 		ref(sbom.Ref{Category: common.CategoryPackageManager, Type: common.TypePackageManagerPURL, Locator: p.PURL})
@@ -142,19 +141,27 @@ func (e *encoder) pkg(p *sbom.Package) *spdx.Package {
 	return out
 }
 
+// purpose spells a purpose as the format has it: the schema of the JSON has an underscore where the standard has a hyphen.
+func (e *encoder) purpose(s string) string {
+	if e.flat {
+		return e.line(s)
+	}
+	return strings.ReplaceAll(s, "-", "_")
+}
+
 func (e *encoder) file(f *sbom.FileEntry) *spdx.File {
 	return &spdx.File{
-		FileName: e.line("./" + strings.TrimPrefix(f.Name, "/")), FileSPDXIdentifier: common.ElementID(e.ids[f.ID]), FileTypes: f.Types, Checksums: checksums(f.Checksums),
+		FileName: e.line("./" + strings.TrimPrefix(f.Name, "/")), FileSPDXIdentifier: common.ElementID(e.ids[f.ID]), FileTypes: e.words(f.Types), Checksums: e.checksums(f.Checksums),
 		LicenseConcluded: e.line(cmp.Or(f.License.Concluded, noAssertion)), LicenseInfoInFiles: []string{e.line(cmp.Or(f.License.Declared, noAssertion))},
 		LicenseComments: e.text(licenseComment(f.License)), FileCopyrightText: e.text(cmp.Or(f.License.Copyright, noAssertion)),
 		FileComment: e.text(f.Comment), Annotations: e.notes[f.ID],
 	}
 }
 
-func checksums(all []sbom.Checksum) []common.Checksum {
+func (e *encoder) checksums(all []sbom.Checksum) []common.Checksum {
 	out := make([]common.Checksum, 0, len(all))
 	for _, c := range all {
-		out = append(out, common.Checksum{Algorithm: common.ChecksumAlgorithm(c.Algorithm), Value: c.Value})
+		out = append(out, common.Checksum{Algorithm: common.ChecksumAlgorithm(e.word(c.Algorithm)), Value: e.word(c.Value)})
 	}
 	return out
 }
@@ -171,14 +178,14 @@ func licenseComment(l sbom.License) string {
 
 // ref gives an element's identifier with what SPDX puts before it.
 func (e *encoder) ref(id string) common.DocElementID {
+	if own, ok := e.ids[id]; ok {
+		return common.DocElementID{ElementRefID: common.ElementID(own)}
+	}
 	if id == none || id == noAssertion {
 		return common.DocElementID{SpecialID: id}
 	}
 	if doc, element, ok := strings.Cut(id, ":"); ok && strings.HasPrefix(doc, "DocumentRef-") {
-		return common.MakeDocElementID(e.line(strings.TrimPrefix(doc, "DocumentRef-")), e.line(strings.TrimPrefix(element, "SPDXRef-")))
-	}
-	if own, ok := e.ids[id]; ok {
-		id = own
+		return common.MakeDocElementID(e.word(strings.TrimPrefix(doc, "DocumentRef-")), e.word(strings.TrimPrefix(element, "SPDXRef-")))
 	}
 	return common.DocElementID{ElementRefID: common.ElementID(allowed(id))}
 }
@@ -197,6 +204,9 @@ func identifiers(doc *sbom.Document) map[string]string {
 }
 
 func allowed(id string) string {
+	if id == "" || id == none || id == noAssertion || id == sbom.DocumentID || strings.HasPrefix(id, "SPDXRef-") || strings.HasPrefix(id, "DocumentRef-") {
+		return sbom.ElementID("Element", id)
+	}
 	for i := range len(id) {
 		c := id[i]
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' {
@@ -205,6 +215,25 @@ func allowed(id string) string {
 		return sbom.ElementID("Element", id)
 	}
 	return id
+}
+
+// filled makes a text that tag-value can hold in one line, and that is not empty.
+func (e *encoder) filled(s string) string { return cmp.Or(strings.TrimSpace(e.line(s)), "unknown") }
+
+// word makes a text that tag-value can hold where words are apart, and that is not empty.
+func (e *encoder) word(s string) string {
+	if e.flat {
+		s = strings.Join(strings.Fields(s), "%20")
+	}
+	return cmp.Or(s, "unknown")
+}
+
+func (e *encoder) words(all []string) []string {
+	var out []string
+	for _, s := range all {
+		out = append(out, e.word(s))
+	}
+	return out
 }
 
 // line makes a text that tag-value can hold in one line.
