@@ -117,6 +117,8 @@ func (l *looker) tar(n *node, r io.Reader, depth int) error {
 	if n.format == "" {
 		n.format = formatTar
 	}
+	end := &endReader{r: r}
+	r = end
 	tr := tar.NewReader(r)
 	all, lists := members{}, databases{}
 	defer lists.Close()
@@ -126,6 +128,9 @@ func (l *looker) tar(n *node, r io.Reader, depth int) error {
 		if errors.Is(err, io.EOF) {
 			if _, err := io.Copy(io.Discard, r); err != nil { // the checksum behind it
 				return l.broken(err)
+			}
+			if !end.marked() {
+				n.notes = append(n.notes, noEnd)
 			}
 			n.system, err = lists.read()
 			return n.told(err)
@@ -158,6 +163,29 @@ func (l *looker) tar(n *node, r io.Reader, depth int) error {
 		all.add(n, m)
 	}
 }
+
+const noEnd = "The archive does not have tar's mark at its end: it may be cut off"
+
+// endReader remembers how many zeros came last: tar ends with two blocks of them.
+type endReader struct {
+	r     io.Reader
+	zeros int
+}
+
+func (e *endReader) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	last := n
+	for last > 0 && n-last < 1024 && p[last-1] == 0 {
+		last--
+	}
+	if last > 0 && n-last < 1024 {
+		e.zeros = 0
+	}
+	e.zeros = min(e.zeros+n-last, 1024)
+	return n, err
+}
+
+func (e *endReader) marked() bool { return e.zeros >= 1024 }
 
 // told makes a note of a refusal about what somebody put into an archive; other errors stay.
 func (n *node) told(err error) error {

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"go/parser"
 	"go/token"
@@ -93,7 +94,7 @@ func (m *goMain) ownPackages(dir *os.Root, found *folder) []goPackage {
 		if rel = strings.Trim(rel, "/"); !ok || skipped(rel) || within(in, m.dir, nested) {
 			continue
 		}
-		out = append(out, goPackage{path.Join(m.path, rel), m.path, dir, in})
+		out = append(out, goPackage{path.Join(m.path, rel), m.path, dir, cmp.Or(in, ".")})
 	}
 	slices.SortFunc(out, func(a, b goPackage) int { return strings.Compare(a.path, b.path) })
 	return out

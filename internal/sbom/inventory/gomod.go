@@ -106,7 +106,7 @@ func (m *goMain) add(f *modfile.File, mod module.Version, direct bool, sums map[
 	}
 	g := &goModule{Module: debug.Module{Path: mod.Path, Version: mod.Version, Sum: sums[mod.Path+" "+mod.Version]}, direct: direct}
 	for _, r := range f.Replace {
-		if r.Old.Path == mod.Path && (r.Old.Version == "" || r.Old.Version == mod.Version) && r.New.Path == path.Clean(cleanPath(r.New.Path)) {
+		if r.Old.Path == mod.Path && (r.Old.Version == "" || r.Old.Version == mod.Version) {
 			g.Replace = &debug.Module{Path: r.New.Path, Version: r.New.Version, Sum: sums[r.New.Path+" "+r.New.Version]}
 			if r.Old.Version != "" {
 				break // the narrower one counts
@@ -114,14 +114,6 @@ func (m *goMain) add(f *modfile.File, mod module.Version, direct bool, sums map[
 		}
 	}
 	m.modules[mod.Path] = g
-}
-
-// cleanPath leaves the paths of folders as go.mod has them.
-func cleanPath(p string) string {
-	if strings.HasPrefix(p, "./") || strings.HasPrefix(p, "../") || path.IsAbs(p) {
-		return path.Clean(p)
-	}
-	return p
 }
 
 // goSums reads go.sum: the h1 hash of each "path version".

@@ -88,16 +88,20 @@ func (l *layer) read(ctx context.Context, blobs *image.Blobs, looker *looker, di
 	ahead := readAhead(plain)
 	defer ahead.Close()
 	verifier := digest.SHA256.Digester()
-	content := io.TeeReader(looker.budget(ahead), verifier.Hash())
-	if err := l.files(looker, tar.NewReader(content)); err != nil {
-		return looker.broken(err)
-	}
-	if _, err := io.Copy(io.Discard, content); err != nil {
-		return looker.broken(err)
+	content := &endReader{r: io.TeeReader(looker.budget(ahead), verifier.Hash())}
+	flaw := l.files(looker, tar.NewReader(content))
+	if flaw == nil {
+		_, flaw = io.Copy(io.Discard, content)
 	}
 	ahead.Close()
-	if _, err := io.Copy(io.Discard, in); err != nil {
+	if _, err := io.Copy(io.Discard, in); err != nil { // that it is another blob says more than what is wrong in it
 		return err
+	}
+	if flaw != nil {
+		return looker.broken(flaw)
+	}
+	if !content.marked() {
+		l.notes = append(l.notes, noEnd)
 	}
 	if got := verifier.Digest(); got != diffID {
 		return &gate.Refusal{Code: image.CodeDiffID, What: "a layer unpacks to other bytes than the image's configuration says", Where: l.desc.Digest.String(),
