@@ -37,7 +37,7 @@ elsewhere "…" stands behind it. Files that nothing is in are shown with --file
 			}
 			g := query.New(doc)
 			roots, full := g.Tree(o)
-			return a.result(treeJSON(g, roots), func() { a.showTree(g, roots, full, purls, licenses) })
+			return a.result(treeJSON(g, roots), func() { a.showTree(g, roots, full, o.Filter != "", purls, licenses) })
 		},
 	}
 	cmd.Flags().IntVar(&o.Depth, "depth", 0, "levels below the top (default: all)")
@@ -56,10 +56,12 @@ var relationWords = map[string]string{sbom.DependsOn: "needs ", sbom.GeneratedFr
 // title gives an element with its version.
 func title(n query.Node) string { return strings.TrimSpace(n.Name() + " " + n.Version()) }
 
-func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, purls, licenses bool) {
+func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, purls, licenses bool) {
+	shown := map[string]bool{sbom.DocumentID: true}
 	var turn func(b *query.Branch) *ui.Branch
 	turn = func(b *query.Branch) *ui.Branch {
 		n := g.Node(b.Node)
+		shown[n.ID] = true
 		out := &ui.Branch{Text: relationWords[b.Kind] + title(n)}
 		if b.Again {
 			out.Text += " …"
@@ -94,6 +96,9 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, purls, licen
 	}
 	a.printf(" (%s)\n", ui.Escape(g.Doc.Format))
 	for _, n := range g.Doc.Notes {
+		if _, known := g.Find(n.Of); known && filtered && !shown[n.Of] {
+			continue
+		}
 		name := "document"
 		if i, ok := g.Find(n.Of); ok {
 			name = title(g.Node(i))
