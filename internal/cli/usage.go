@@ -94,6 +94,7 @@ var values = []struct {
 	{"output", []string{"text", "json"}},
 	{"progress", []string{"auto", "tty", "plain", "json"}},
 	{"engine", []string{"bubblewrap", "host"}},
+	{"format", []string{"spdx-json", "spdx-tag", "cyclonedx"}},
 }
 
 // checkFlags refuses wrong values before a verb begins, so that nothing is written for them.

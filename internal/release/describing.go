@@ -11,6 +11,7 @@ import (
 
 	"github.com/sello-release/sello/internal/pack"
 	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/spdx"
 	"github.com/sello-release/sello/internal/stage"
 )
 
@@ -64,18 +65,26 @@ func (a *assembly) describeRelease() ([]stage.Artifact, error) {
 		}
 		inputs, out = append(inputs, in), append(out, made)
 	}
-	doc, err := sbom.ForRelease(a.sbomMeta(), inputs, a.moduleGraph())
+	model, err := sbom.ForRelease(a.sbomMeta(), inputs, a.moduleGraph())
 	if err != nil {
 		return nil, fmt.Errorf("describe release: %w", err)
+	}
+	doc, err := spdx.JSON(model)
+	if err != nil {
+		return nil, err
 	}
 	made, err := a.writeSBOM(releaseSBOM(a.plan), doc)
 	return append(out, made), err
 }
 
 func (a *assembly) describe(in sbom.Input) (stage.Artifact, error) {
-	doc, err := sbom.ForArtifact(a.sbomMeta(), in, a.moduleGraph())
+	model, err := sbom.ForArtifact(a.sbomMeta(), in, a.moduleGraph())
 	if err != nil {
 		return stage.Artifact{}, fmt.Errorf("describe %s: %w", in.Name, err)
+	}
+	doc, err := spdx.JSON(model)
+	if err != nil {
+		return stage.Artifact{}, err
 	}
 	return a.writeSBOM(in.Name+stage.SBOMSuffix, doc)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/spdx"
 	"github.com/sello-release/sello/internal/sign"
 )
 
@@ -36,17 +37,25 @@ func (a *assembly) describeImage(ctx context.Context, s *imageSteps) (map[string
 			return nil, err
 		}
 		all = append(all, in)
-		doc, err := sbom.ForImage(a.sbomMeta(), in, a.moduleGraph())
+		model, err := sbom.ForImage(a.sbomMeta(), in, a.moduleGraph())
 		if err != nil {
 			return nil, fmt.Errorf("describe image %s for %s: %w", s.plan.Name, platform, err)
+		}
+		doc, err := spdx.JSON(model)
+		if err != nil {
+			return nil, err
 		}
 		if out[platform.String()], err = a.keepImageSBOM(s, platform.String(), doc); err != nil {
 			return nil, err
 		}
 	}
-	doc, err := sbom.ForIndex(a.sbomMeta(), s.plan.Name, s.index.Value().Digest.Encoded(), all, a.moduleGraph())
+	model, err := sbom.ForIndex(a.sbomMeta(), s.plan.Name, s.index.Value().Digest.Encoded(), all, a.moduleGraph())
 	if err != nil {
 		return nil, fmt.Errorf("describe image %s: %w", s.plan.Name, err)
+	}
+	doc, err := spdx.JSON(model)
+	if err != nil {
+		return nil, err
 	}
 	out[""], err = a.keepImageSBOM(s, "", doc)
 	return out, err

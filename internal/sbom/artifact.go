@@ -6,9 +6,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/spdx/tools-golang/spdx/v2/common"
-	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
-
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/stage"
 )
@@ -16,27 +13,30 @@ import (
 // purposes gives SPDX's word for a kind of artifact (SPDX 2.3, 7.24).
 var purposes = map[string]string{stage.KindBinary: "APPLICATION", stage.KindFile: "FILE", stage.KindArchive: "ARCHIVE", stage.KindSource: "SOURCE"}
 
+// Purpose gives SPDX's word for a kind of artifact (stage.Kind…), or "".
+func Purpose(kind string) string { return purposes[kind] }
+
 // artifact takes up an artifact with its files and programs. sourceFiles asks for the files of a source archive, too.
-func (d *document) artifact(in Input, sourceFiles bool) (common.ElementID, error) {
+func (d *Builder) artifact(in Input, sourceFiles bool) (string, error) {
 	if in.Name == "" || strings.ContainsFunc(in.Name, isUnprintable) || !digest.IsSHA256(in.Sums.SHA256) {
 		return "", errors.New("artifact without a printable name and a SHA-256")
 	}
-	p := &spdx.Package{
-		PackageName:           in.Name,
-		PackageSPDXIdentifier: elementID("Artifact", in.Name),
-		PackageVersion:        d.meta.Version,
-		PackageFileName:       path.Base(in.Name),
-		PackageChecksums:      []common.Checksum{{Algorithm: common.SHA256, Value: in.Sums.SHA256}},
-		PrimaryPackagePurpose: purposes[in.Kind],
+	p := &Package{
+		Name:      in.Name,
+		ID:        ElementID("Artifact", in.Name),
+		Version:   d.meta.Version,
+		FileName:  path.Base(in.Name),
+		Checksums: []Checksum{{SHA256, in.Sums.SHA256}},
+		Purpose:   purposes[in.Kind],
 	}
 	if in.Sums.SHA512 != "" {
-		p.PackageChecksums = append(p.PackageChecksums, common.Checksum{Algorithm: common.SHA512, Value: in.Sums.SHA512})
+		p.Checksums = append(p.Checksums, Checksum{SHA512, in.Sums.SHA512})
 	}
 	if in.Platform != "" {
-		p.PackageSummary = "For " + in.Platform
+		p.Summary = "For " + in.Platform
 	}
-	id := d.add(p)
-	d.relate(id, generatedFrom, d.source())
+	id := d.Add(p)
+	d.Relate(id, GeneratedFrom, d.source())
 	switch in.Kind {
 	case stage.KindFile:
 		if len(in.Files)+len(in.Binaries) > 0 {
@@ -54,26 +54,26 @@ func (d *document) artifact(in Input, sourceFiles bool) (common.ElementID, error
 }
 
 // program takes up an artifact that is a single program. One without build information is described by its digests alone.
-func (d *document) program(id common.ElementID, p *spdx.Package, in Input) error {
+func (d *Builder) program(id string, p *Package, in Input) error {
 	if len(in.Binaries) > 1 || len(in.Files) != 0 {
 		return fmt.Errorf("a binary has at most itself as a program and no files; found %d and %d", len(in.Binaries), len(in.Files))
 	}
 	if len(in.Binaries) == 0 {
-		p.PackageComment = "A program without build information: what it consists of is not known from its bytes"
+		p.Comment = "A program without build information: what it consists of is not known from its bytes"
 		d.programs[in.Sums.SHA256] = id
 		return nil
 	}
 	b := in.Binaries[0]
-	p.PackageComment = account(b)
-	if purl := packagePurl(b, d.meta.Version); purl != "" {
-		p.PackageExternalReferences = append(p.PackageExternalReferences, purlRef(purl))
+	p.Comment = b.Account()
+	if purl := b.PURL(d.meta.Version); purl != "" {
+		p.PURL = purl
 	}
 	d.programs[in.Sums.SHA256] = id
 	return d.linked(id, b)
 }
 
 // members takes up the files of an archive, and what is linked into the programs among them.
-func (d *document) members(id common.ElementID, p *spdx.Package, in Input) error {
+func (d *Builder) members(id string, p *Package, in Input) error {
 	programs, err := byName(in.Binaries)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (d *document) members(id common.ElementID, p *spdx.Package, in Input) error
 		if err != nil {
 			return err
 		}
-		d.relate(id, contains, fid)
+		d.Relate(id, Contains, fid)
 		b, ok := programs[f.Name]
 		if !ok {
 			continue
@@ -101,50 +101,30 @@ func (d *document) members(id common.ElementID, p *spdx.Package, in Input) error
 }
 
 // analyzed says that the document lists a package's files, if it does.
-func (d *document) analyzed(p *spdx.Package, files []File) {
+func (d *Builder) analyzed(p *Package, files []File) {
 	if len(files) > 0 {
-		p.FilesAnalyzed = true
-		p.PackageVerificationCode = &common.PackageVerificationCode{Value: verificationCode(files)}
-		p.PackageLicenseInfoFromFiles = []string{noAssertion}
+		p.Verification = verificationCode(files)
 	}
 }
 
-func (d *document) file(archive string, f File) (common.ElementID, error) {
-	id := elementID("File", f.Name, archive)
-	if _, ok := d.files[id]; ok {
-		return "", fmt.Errorf("two files are called %q", f.Name)
-	}
-	return id, d.fileAs(id, f)
-}
-
-func (d *document) fileAs(id common.ElementID, f File) error {
-	if err := f.check(); err != nil {
-		return err
-	}
-	d.files[id] = &spdx.File{
-		FileName:           "./" + f.Name,
-		FileSPDXIdentifier: id,
-		Checksums:          []common.Checksum{{Algorithm: common.SHA1, Value: f.SHA1}, {Algorithm: common.SHA256, Value: f.SHA256}},
-		LicenseConcluded:   noAssertion,
-		LicenseInfoInFiles: []string{noAssertion},
-		FileCopyrightText:  noAssertion,
-	}
-	return nil
+func (d *Builder) file(archive string, f File) (string, error) {
+	id := ElementID("File", f.Name, archive)
+	return id, d.AddFile(id, f)
 }
 
 // packed takes up a program inside an archive: as a copy when it is an artifact, too, else with all that is linked.
-func (d *document) packed(id common.ElementID, f File, b Binary) error {
-	d.files[id].FileTypes = []string{"BINARY"}
-	d.files[id].FileComment = account(b)
+func (d *Builder) packed(id string, f File, b Binary) error {
+	d.files[id].Types = []string{"BINARY"}
+	d.files[id].Comment = b.Account()
 	if original, ok := d.programs[f.SHA256]; ok {
-		d.relate(id, copyOf, original)
+		d.Relate(id, CopyOf, original)
 		return nil
 	}
 	return d.linked(id, b)
 }
 
-// account tells, in a sentence, what a program says of how it was built.
-func account(b Binary) string {
+// Account tells, in a sentence, what a program says of how it was built.
+func (b Binary) Account() string {
 	s := "Go program " + b.Path + ", built by " + b.GoVersion
 	var settings []string
 	for _, set := range b.Settings {
@@ -156,32 +136,40 @@ func account(b Binary) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
+// Source takes up what everything was built from, and gives "" when nothing is known of it.
+func (d *Builder) Source() string {
+	if d.meta.SourceURI == "" {
+		return ""
+	}
+	return d.source()
+}
+
 // source takes up what the release was built from.
-func (d *document) source() common.ElementID {
-	p := &spdx.Package{
-		PackageName:           d.meta.Project + " source",
-		PackageSPDXIdentifier: elementID("Source", d.meta.Project, d.meta.Version),
-		PackageVersion:        d.meta.Version,
-		PrimaryPackagePurpose: "SOURCE",
+func (d *Builder) source() string {
+	p := &Package{
+		Name:    d.meta.Project + " source",
+		ID:      ElementID("Source", d.meta.Project, d.meta.Version),
+		Version: d.meta.Version,
+		Purpose: "SOURCE",
 	}
 	switch uri := d.meta.SourceURI; {
 	case strings.HasPrefix(uri, "git+") && d.meta.Commit != "":
-		p.PackageDownloadLocation = uri + "@" + d.meta.Commit // SPDX 2.3, 7.7
-		p.PackageSourceInfo = "git commit " + d.meta.Commit
+		p.Download = uri + "@" + d.meta.Commit // SPDX 2.3, 7.7
+		p.SourceInfo = "git commit " + d.meta.Commit
 	case strings.HasPrefix(uri, "pkg:"):
-		p.PackageExternalReferences = []*spdx.PackageExternalReference{purlRef(uri)}
+		p.PURL = uri
 	case uri != "":
-		p.PackageDownloadLocation = uri
+		p.Download = uri
 	}
-	return d.add(p)
+	return d.Add(p)
 }
 
 // release takes up the release as a whole.
-func (d *document) release() common.ElementID {
-	return d.add(&spdx.Package{
-		PackageName:           d.meta.Project,
-		PackageSPDXIdentifier: elementID("Release", d.meta.Project, d.meta.Version),
-		PackageVersion:        d.meta.Version,
-		PrimaryPackagePurpose: "APPLICATION",
+func (d *Builder) release() string {
+	return d.Add(&Package{
+		Name:    d.meta.Project,
+		ID:      ElementID("Release", d.meta.Project, d.meta.Version),
+		Version: d.meta.Version,
+		Purpose: "APPLICATION",
 	})
 }

@@ -79,14 +79,14 @@ func checkModule(m *debug.Module) error {
 	if s := m.Path + m.Version; !utf8.ValidString(s) || strings.ContainsFunc(s, isUnprintable) {
 		return fmt.Errorf("module %q at %q", m.Path, m.Version)
 	}
-	if m.Sum != "" && !isH1(m.Sum) {
+	if m.Sum != "" && !IsH1(m.Sum) {
 		return fmt.Errorf("module %s with sum %q", m.Path, m.Sum)
 	}
 	return nil
 }
 
-// isH1 reports whether s is a sum as in go.sum: h1: and 32 bytes as base64.
-func isH1(s string) bool {
+// IsH1 reports whether s is a sum as in go.sum: h1: and 32 bytes as base64.
+func IsH1(s string) bool {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	rest, ok := strings.CutPrefix(s, "h1:")
 	return ok && len(rest) == 44 && strings.Trim(rest[:43], letters) == "" && rest[43] == '='

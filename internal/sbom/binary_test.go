@@ -159,7 +159,7 @@ func FuzzBuildInfo(f *testing.F) {
 func describe(t *testing.T, b sbom.Binary) {
 	t.Helper()
 	in := sbom.Input{Name: "x", Sums: digest.Sums{SHA256: strings.Repeat("0", 64)}, Kind: stage.KindBinary, Binaries: []sbom.Binary{b}}
-	doc, err := sbom.ForArtifact(meta, in, nil)
+	doc, err := inArtifact(meta, in, nil)
 	if err != nil {
 		t.Fatalf("cannot describe: %v", err)
 	}
@@ -185,7 +185,7 @@ func BenchmarkDocument(b *testing.B) {
 			b.Fatal(err)
 		}
 		in.Binaries = []sbom.Binary{*program}
-		if _, err := sbom.ForArtifact(meta, in, nil); err != nil {
+		if _, err := inArtifact(meta, in, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -125,7 +125,7 @@ func TestModulesAreThoseOfGoVersion(t *testing.T) {
 				goos, goarch, _ := strings.Cut(platform, "/")
 				out := filepath.Join(t.TempDir(), "program")
 				goCommand(t, "", []string{"GOOS=" + goos, "GOARCH=" + goarch}, "build", "-trimpath", "-buildvcs=false", "-ldflags="+ldflags, "-o", out, "./testdata/program")
-				doc, err := sbom.ForArtifact(meta, openProgram(t, out, "program", platform), nil)
+				doc, err := inArtifact(meta, openProgram(t, out, "program", platform), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -172,7 +172,7 @@ replace example.com/local => ./local
 	out := filepath.Join(dir, "program")
 	goCommand(t, dir, nil, "build", "-buildvcs=false", "-o", out, ".")
 	graph := sbom.Graph{"example.com/main": {"example.com/fork@v1.2.3", "example.com/local@v0.1.0", "example.com/gone@v1.0.0"}}
-	doc, err := sbom.ForArtifact(meta, openProgram(t, out, "program", "linux/amd64"), graph)
+	doc, err := inArtifact(meta, openProgram(t, out, "program", "linux/amd64"), graph)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestVersionsAndPurls(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "program")
 	goCommand(t, "", nil, "build", "-trimpath", "-buildvcs=false", "-o", out, "./testdata/program")
-	doc, err := sbom.ForArtifact(meta, openProgram(t, out, "bin/linux/amd64/program", "linux/amd64"), nil)
+	doc, err := inArtifact(meta, openProgram(t, out, "bin/linux/amd64/program", "linux/amd64"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

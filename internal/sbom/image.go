@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/package-url/packageurl-go"
-	"github.com/spdx/tools-golang/spdx/v2/common"
-	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
 	"github.com/sello-release/sello/internal/digest"
 )
@@ -35,9 +33,9 @@ type Layer struct {
 	Base   bool   // whether it is the base's
 }
 
-// ForImage gives the SPDX document of the image of one platform.
-func ForImage(meta Meta, in Image, graph Graph) ([]byte, error) {
-	d, err := newDocument(meta, graph)
+// ForImage gives the document of the image of one platform.
+func ForImage(meta Meta, in Image, graph Graph) (*Document, error) {
+	d, err := forRelease(meta, graph)
 	if err != nil {
 		return nil, fmt.Errorf("describe image %s: %w", in.Name, err)
 	}
@@ -45,31 +43,31 @@ func ForImage(meta Meta, in Image, graph Graph) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe image %s for %s: %w", in.Name, in.Platform, err)
 	}
-	d.relate(documentID, describes, id)
-	return d.encode(in.Name + "/" + in.Platform)
+	d.Relate(DocumentID, Describes, id)
+	return d.Document(in.Name + "/" + in.Platform), nil
 }
 
-// ForIndex gives the SPDX document of an image for all its platforms: the index, with
+// ForIndex gives the document of an image for all its platforms: the index, with
 // that SHA-256 of its manifest, of which each platform's image is a variant. What several of them consist of is in the document once.
-func ForIndex(meta Meta, name, index string, images []Image, graph Graph) ([]byte, error) {
-	d, err := newDocument(meta, graph)
+func ForIndex(meta Meta, name, index string, images []Image, graph Graph) (*Document, error) {
+	d, err := forRelease(meta, graph)
 	if err == nil {
 		err = checkImageName(name, index)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("describe image %s: %w", name, err)
 	}
-	root := d.add(&spdx.Package{
-		PackageName:               name,
-		PackageSPDXIdentifier:     elementID("Index", name, index),
-		PackageVersion:            d.meta.Version,
-		PackageSummary:            "Index of the image for each platform",
-		PackageChecksums:          []common.Checksum{{Algorithm: common.SHA256, Value: index}},
-		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(imagePurl(name, index, ""))},
-		PrimaryPackagePurpose:     "CONTAINER",
+	root := d.Add(&Package{
+		Name:      name,
+		ID:        ElementID("Index", name, index),
+		Version:   d.meta.Version,
+		Summary:   "Index of the image for each platform",
+		Checksums: []Checksum{{SHA256, index}},
+		PURL:      ImagePURL(name, index, ""),
+		Purpose:   "CONTAINER",
 	})
-	d.relate(documentID, describes, root)
-	d.relate(root, generatedFrom, d.source())
+	d.Relate(DocumentID, Describes, root)
+	d.Relate(root, GeneratedFrom, d.source())
 	seen := map[string]bool{}
 	sorted := slices.SortedFunc(slices.Values(images), func(a, b Image) int { return cmp.Compare(a.Platform, b.Platform) })
 	for _, in := range sorted {
@@ -81,9 +79,9 @@ func ForIndex(meta Meta, name, index string, images []Image, graph Graph) ([]byt
 		if err != nil {
 			return nil, fmt.Errorf("describe image %s for %s: %w", name, in.Platform, err)
 		}
-		d.relate(id, variantOf, root)
+		d.Relate(id, VariantOf, root)
 	}
-	return d.encode(name)
+	return d.Document(name), nil
 }
 
 func (in Image) check() error {
@@ -117,44 +115,44 @@ func checkImageName(name, sum string) error {
 }
 
 // image takes up the image of one platform with all that it consists of.
-func (d *document) image(in Image) (common.ElementID, error) {
+func (d *Builder) image(in Image) (string, error) {
 	if err := in.check(); err != nil {
 		return "", err
 	}
-	p := &spdx.Package{
-		PackageName:               in.Name,
-		PackageSPDXIdentifier:     elementID("Image", in.Name, in.Platform, in.Manifest),
-		PackageVersion:            d.meta.Version,
-		PackageSummary:            "For " + in.Platform,
-		PackageChecksums:          []common.Checksum{{Algorithm: common.SHA256, Value: in.Manifest}},
-		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(imagePurl(in.Name, in.Manifest, in.Platform))},
-		PrimaryPackagePurpose:     "CONTAINER",
+	p := &Package{
+		Name:      in.Name,
+		ID:        ElementID("Image", in.Name, in.Platform, in.Manifest),
+		Version:   d.meta.Version,
+		Summary:   "For " + in.Platform,
+		Checksums: []Checksum{{SHA256, in.Manifest}},
+		PURL:      ImagePURL(in.Name, in.Manifest, in.Platform),
+		Purpose:   "CONTAINER",
 	}
-	id := d.add(p)
-	d.relate(id, generatedFrom, d.source())
+	id := d.Add(p)
+	d.Relate(id, GeneratedFrom, d.source())
 	if err := d.imageFiles(id, p, in); err != nil {
 		return "", err
 	}
-	var base common.ElementID
+	var base string
 	if in.Base != "" {
 		var err error
 		if base, err = d.base(in); err != nil {
 			return "", err
 		}
-		d.relate(id, descendantOf, base)
+		d.Relate(id, DescendantOf, base)
 	}
 	for _, l := range in.Layers {
 		layer := d.layer(l)
-		d.relate(id, contains, layer)
+		d.Relate(id, Contains, layer)
 		if l.Base {
-			d.relate(base, contains, layer)
+			d.Relate(base, Contains, layer)
 		}
 	}
 	return id, nil
 }
 
 // imageFiles takes up the files that the release put into an image, and what is linked into the programs among them.
-func (d *document) imageFiles(id common.ElementID, p *spdx.Package, in Image) error {
+func (d *Builder) imageFiles(id string, p *Package, in Image) error {
 	programs, err := byName(in.Binaries)
 	if err != nil {
 		return err
@@ -165,13 +163,13 @@ func (d *document) imageFiles(id common.ElementID, p *spdx.Package, in Image) er
 			return fmt.Errorf("two files are called %q", f.Name)
 		}
 		seen[f.Name] = true
-		fid := elementID("File", f.Name, f.SHA256)
+		fid := ElementID("File", f.Name, f.SHA256)
 		if _, ok := d.files[fid]; !ok { // else it is in another platform's image, too
-			if err := d.fileAs(fid, f); err != nil {
+			if err := d.AddFile(fid, f); err != nil {
 				return err
 			}
 		}
-		d.relate(id, contains, fid)
+		d.Relate(id, Contains, fid)
 		b, ok := programs[f.Name]
 		if !ok {
 			continue
@@ -186,18 +184,18 @@ func (d *document) imageFiles(id common.ElementID, p *spdx.Package, in Image) er
 	}
 	d.analyzed(p, in.Files)
 	if len(in.Files) > 0 && in.Base != "" {
-		p.PackageComment = "The verification code is over the files that were put upon the base; the base's are not listed"
+		p.Comment = "The verification code is over the files that were put upon the base; the base's are not listed"
 	}
 	return nil
 }
 
-func (d *document) layer(l Layer) common.ElementID {
-	return d.add(&spdx.Package{
-		PackageName:           "sha256:" + l.SHA256,
-		PackageSPDXIdentifier: common.ElementID("Layer-" + l.SHA256),
-		PackageSummary:        "Layer of an image",
-		PackageChecksums:      []common.Checksum{{Algorithm: common.SHA256, Value: l.SHA256}},
-		PrimaryPackagePurpose: "ARCHIVE",
+func (d *Builder) layer(l Layer) string {
+	return d.Add(&Package{
+		Name:      "sha256:" + l.SHA256,
+		ID:        "Layer-" + l.SHA256,
+		Summary:   "Layer of an image",
+		Checksums: []Checksum{{SHA256, l.SHA256}},
+		Purpose:   "ARCHIVE",
 	})
 }
 
@@ -212,9 +210,9 @@ func byName(binaries []Binary) (map[string]Binary, error) {
 	return m, nil
 }
 
-// imagePurl names an image by the SHA-256 of its manifest; platform is "" for an index.
+// ImagePURL names an image by the SHA-256 of its manifest; platform is "" for an index.
 // See the purl specification's type oci: the name is the repository's last part, and the repository is a qualifier.
-func imagePurl(repository, sum, platform string) string {
+func ImagePURL(repository, sum, platform string) string {
 	qualifiers := map[string]string{"repository_url": strings.ToLower(repository)}
 	if _, rest, ok := strings.Cut(platform, "/"); ok {
 		qualifiers["arch"], _, _ = strings.Cut(rest, "/")

@@ -43,7 +43,7 @@ func images(t testing.TB) []sbom.Image {
 
 func forImage(t testing.TB, in sbom.Image) []byte {
 	t.Helper()
-	doc, err := sbom.ForImage(meta, in, graph)
+	doc, err := inImage(meta, in, graph)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func forImage(t testing.TB, in sbom.Image) []byte {
 
 func forIndex(t testing.TB, ins []sbom.Image) []byte {
 	t.Helper()
-	doc, err := sbom.ForIndex(meta, "registry.example/team/program", sums("index").SHA256, ins, graph)
+	doc, err := inIndex(meta, "registry.example/team/program", sums("index").SHA256, ins, graph)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestRefusesImagesThatCannotBeDescribed(t *testing.T) {
 	} {
 		in := images(t)[0]
 		spoil(&in)
-		if doc, err := sbom.ForImage(meta, in, graph); err == nil {
+		if doc, err := inImage(meta, in, graph); err == nil {
 			t.Errorf("%s: described as %d bytes", name, len(doc))
 		}
 	}
@@ -228,11 +228,11 @@ func TestRefusesImagesThatCannotBeDescribed(t *testing.T) {
 	other := images(t)
 	other[1].Name = "registry.example/team/other"
 	for name, ins := range map[string][]sbom.Image{"platform twice": same, "another image": other} {
-		if _, err := sbom.ForIndex(meta, "registry.example/team/program", sums("index").SHA256, ins, graph); err == nil {
+		if _, err := inIndex(meta, "registry.example/team/program", sums("index").SHA256, ins, graph); err == nil {
 			t.Errorf("%s: described", name)
 		}
 	}
-	if _, err := sbom.ForIndex(meta, "registry.example/team/program", "", images(t), graph); err == nil {
+	if _, err := inIndex(meta, "registry.example/team/program", "", images(t), graph); err == nil {
 		t.Error("described an index without a digest")
 	}
 }

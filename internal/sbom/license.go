@@ -18,26 +18,38 @@ func isLicense(s string) bool {
 	if len(s) > maxLicense {
 		return false
 	}
-	e := expression(strings.Fields(strings.NewReplacer("(", " ( ", ")", " ) ").Replace(s)))
-	return e.compound(0) && len(e) == 0
+	e := expression{words: strings.Fields(strings.NewReplacer("(", " ( ", ")", " ) ").Replace(s))}
+	return e.compound(0) && len(e.words) == 0
+}
+
+// IsExpression reports whether s is an SPDX licence expression of listed licences and of references to licences (LicenseRef-…).
+func IsExpression(s string) bool {
+	if len(s) > maxLicense {
+		return false
+	}
+	e := expression{words: strings.Fields(strings.NewReplacer("(", " ( ", ")", " ) ").Replace(s)), refs: true}
+	return e.compound(0) && len(e.words) == 0
 }
 
 // expression is what is left of a licence expression, in words. Its methods take what they are named for from its start.
-type expression []string
+type expression struct {
+	words []string
+	refs  bool // LicenseRef-… is a licence, too
+}
 
 func (e *expression) next() string {
-	if len(*e) == 0 {
+	if len(e.words) == 0 {
 		return ""
 	}
-	word := (*e)[0]
-	*e = (*e)[1:]
+	word := e.words[0]
+	e.words = e.words[1:]
 	return word
 }
 
 func (e *expression) is(words ...string) bool {
 	for _, w := range words {
-		if len(*e) > 0 && (*e)[0] == w {
-			*e = (*e)[1:]
+		if len(e.words) > 0 && e.words[0] == w {
+			e.words = e.words[1:]
 			return true
 		}
 	}
@@ -59,7 +71,11 @@ func (e *expression) simple(depth int) bool {
 	if e.is("(") {
 		return depth < maxLicenseDepth && e.compound(depth+1) && e.is(")")
 	}
-	id := strings.TrimSuffix(e.next(), "+")
+	word := e.next()
+	if name := word[strings.LastIndexByte(word, ':')+1:]; e.refs && strings.HasPrefix(name, "LicenseRef-") && len(name) > len("LicenseRef-") {
+		return true
+	}
+	id := strings.TrimSuffix(word, "+")
 	active, _ := spdxlicenses.IsActiveLicense(id)
 	if deprecated, _ := spdxlicenses.IsDeprecatedLicense(id); !active && !deprecated {
 		return false

@@ -8,106 +8,118 @@ import (
 	"strings"
 
 	"github.com/package-url/packageurl-go"
-	"github.com/spdx/tools-golang/spdx/v2/common"
-	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 )
 
-// dirHashType is the type of the external reference that holds an h1 hash.
-const dirHashType = "dirHash"
+// DirHash is the type of the reference (Ref) that holds a module's h1 hash.
+const DirHash = "dirHash"
 
 // linked takes up all that is linked into the program with that element.
-func (d *document) linked(id common.ElementID, b Binary) error { return d.link(id, b, "Main", d.graph) }
+func (d *Builder) linked(id string, b Binary) error { return d.link(id, b, "Main", d.graph) }
 
-// linkedForeign does so for a program that others built: of a version of its own, with modules whose imports nobody listed.
-func (d *document) linkedForeign(id common.ElementID, b Binary) error {
+// Linked takes up all that is linked into a program that others built: of a version of its own, with modules whose
+// imports nobody listed. id is the program's element.
+func (d *Builder) Linked(id string, b Binary) error {
 	return d.link(id, b, "ForeignMain", nil)
 }
 
-func (d *document) link(id common.ElementID, b Binary, mainKind string, graph Graph) error {
+func (d *Builder) link(id string, b Binary, mainKind string, graph Graph) error {
 	if err := checkInfo(&b.BuildInfo); err != nil {
 		return badBuildInfo(err)
 	}
-	stdlib, toolchain := d.goParts(b.GoVersion)
-	d.relate(id, contains, stdlib)
-	d.relate(toolchain, buildToolOf, id)
+	stdlib, toolchain := d.GoParts(b.GoVersion)
+	d.Relate(id, Contains, stdlib)
+	d.Relate(toolchain, BuildToolOf, id)
 	if b.Main.Path == "" { // built without modules: nothing more is known
 		return nil
 	}
 	main := d.module(b.Main, mainKind)
-	d.relate(id, contains, main)
-	d.relate(main, dependsOn, stdlib)
-	elements := map[string]common.ElementID{Key(b.Main.Path, b.Main.Version): main, b.Main.Path: main}
+	d.Relate(id, Contains, main)
+	d.Relate(main, DependsOn, stdlib)
+	elements := map[string]string{Key(b.Main.Path, b.Main.Version): main, b.Main.Path: main}
 	for _, dep := range b.Deps {
 		element := d.dependency(dep)
-		d.relate(id, contains, element)
+		d.Relate(id, Contains, element)
 		elements[Key(dep.Path, dep.Version)] = element
 	}
 	for from, element := range elements {
 		for _, to := range graph[from] {
 			if target, ok := elements[to]; ok && target != element {
-				d.relate(element, dependsOn, target)
+				d.Relate(element, DependsOn, target)
 			}
 		}
 	}
 	return nil
 }
 
+// Module takes up a module that something depends on, and gives the identifier of what is used: the module, or its replacement.
+func (d *Builder) Module(m debug.Module) (string, error) {
+	for r := &m; r != nil; r = r.Replace {
+		if err := checkModule(r); err != nil {
+			return "", err
+		}
+	}
+	return d.dependency(&m), nil
+}
+
+// MainModule takes up a module of which the sources are described.
+func (d *Builder) MainModule(path, version string) string {
+	return d.module(debug.Module{Path: path, Version: version}, "ForeignMain")
+}
+
 // dependency takes up a module and gives what is linked: itself or its replacement.
-func (d *document) dependency(dep *debug.Module) common.ElementID {
+func (d *Builder) dependency(dep *debug.Module) string {
 	if dep.Replace == nil {
 		return d.module(*dep, "Module")
 	}
 	original := d.module(*dep, "Replaced")
 	replacement := d.module(*dep.Replace, "Module")
-	d.relate(replacement, variantOf, original)
+	d.Relate(replacement, VariantOf, original)
 	return replacement
 }
 
 // module takes up one module of that kind: Main, ForeignMain, Module or Replaced. A Main
 // module without a version has the release's.
-func (d *document) module(m debug.Module, kind string) common.ElementID {
-	p := &spdx.Package{PackageName: m.Path, PackageVersion: m.Version, PrimaryPackagePurpose: "LIBRARY"}
+func (d *Builder) module(m debug.Module, kind string) string {
+	p := &Package{Name: m.Path, Version: m.Version, Purpose: "LIBRARY"}
 	purlVersion := m.Version
 	if purlVersion == devel {
 		purlVersion = ""
 	}
 	switch {
 	case kind == "Replaced":
-		p.PackageComment = "Not linked as such: go.mod's replace directive put another module in its place"
+		p.Comment = "Not linked as such: go.mod's replace directive put another module in its place"
 	case kind == "Main" && purlVersion == "":
-		purlVersion, p.PackageVersion = d.meta.Version, d.meta.Version
-		p.PackageComment = "The version is the release's; the program has none of its own"
+		purlVersion, p.Version = d.meta.Version, d.meta.Version
+		p.Comment = "The version is the release's; the program has none of its own"
 	}
 	if kind == "Main" || kind == "ForeignMain" {
-		p.PrimaryPackagePurpose = "APPLICATION"
+		p.Purpose = "APPLICATION"
 	}
-	p.PackageSPDXIdentifier = elementID(kind, m.Path, p.PackageVersion, m.Version, m.Sum)
+	p.ID = ElementID(kind, m.Path, p.Version, m.Version, m.Sum)
 	if !isLocal(m.Path) {
-		p.PackageExternalReferences = append(p.PackageExternalReferences, purlRef(purl(m.Path, purlVersion, "")))
+		p.PURL = purl(m.Path, purlVersion, "")
 	}
 	if m.Sum != "" {
-		p.PackageExternalReferences = append(p.PackageExternalReferences, &spdx.PackageExternalReference{
-			Category: common.CategoryOther, RefType: dirHashType, Locator: m.Sum,
-			ExternalRefComment: "Hash over the module's files, as in go.sum"})
+		p.Refs = []Ref{{Category: "OTHER", Type: DirHash, Locator: m.Sum, Comment: "Hash over the module's files, as in go.sum"}}
 	}
-	return d.add(p)
+	return d.Add(p)
 }
 
-// goParts takes up the standard library and the toolchain, which share their version.
-func (d *document) goParts(goVersion string) (stdlib, toolchain common.ElementID) {
+// GoParts takes up the standard library and the toolchain of a version as the toolchain spells it: go1.26.8.
+func (d *Builder) GoParts(goVersion string) (stdlib, toolchain string) {
 	first, _, _ := strings.Cut(goVersion, " ") // "go1.26.8 X:experiment"
 	released := ""
 	if version.IsValid(first) {
 		released = strings.TrimPrefix(first, "go")
 	}
-	part := func(name, purpose string) common.ElementID {
-		return d.add(&spdx.Package{
-			PackageName:               name,
-			PackageSPDXIdentifier:     elementID("Go", name, goVersion),
-			PackageVersion:            cmp.Or(released, goVersion),
-			PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(purl(name, released, ""))},
-			PackageSourceInfo:         "Go version " + goVersion,
-			PrimaryPackagePurpose:     purpose,
+	part := func(name, purpose string) string {
+		return d.Add(&Package{
+			Name:       name,
+			ID:         ElementID("Go", name, goVersion),
+			Version:    cmp.Or(released, goVersion),
+			PURL:       purl(name, released, ""),
+			SourceInfo: "Go version " + goVersion,
+			Purpose:    purpose,
 		})
 	}
 	return part("stdlib", "LIBRARY"), part("toolchain", "APPLICATION")
@@ -119,8 +131,8 @@ func purl(modulePath, version, subpath string) string {
 	return packageurl.NewPackageURL(packageurl.TypeGolang, strings.Trim(dir, "/"), name, version, nil, subpath).ToString()
 }
 
-// packagePurl names the main package of a program, or gives "" when that cannot be.
-func packagePurl(b Binary, release string) string {
+// PURL names the main package of a program, or gives "" when that cannot be. A main module without a version has the release's.
+func (b Binary) PURL(release string) string {
 	subpath, ok := strings.CutPrefix(b.Path, b.Main.Path)
 	if b.Main.Path == "" || !ok || subpath != "" && subpath[0] != '/' {
 		return ""
@@ -130,10 +142,6 @@ func packagePurl(b Binary, release string) string {
 		version = ""
 	}
 	return purl(b.Main.Path, cmp.Or(version, release), strings.Trim(subpath, "/"))
-}
-
-func purlRef(purl string) *spdx.PackageExternalReference {
-	return &spdx.PackageExternalReference{Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: purl}
 }
 
 // isLocal reports whether a replacement is a folder and no module.

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/package-url/packageurl-go"
-	"github.com/spdx/tools-golang/spdx/v2/common"
-	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 )
 
 // Types of packages, as package URLs name them.
@@ -58,8 +56,8 @@ func (p OSPackage) check() error {
 	return nil
 }
 
-// osPackage takes up a package of a distribution.
-func (d *document) osPackage(o OSPackage) (common.ElementID, error) {
+// OSPackage takes up a package of a distribution, and gives its identifier.
+func (d *Builder) OSPackage(o OSPackage) (string, error) {
 	if err := o.check(); err != nil {
 		return "", err
 	}
@@ -67,22 +65,22 @@ func (d *document) osPackage(o OSPackage) (common.ElementID, error) {
 	if o.Epoch != "" {
 		version = o.Epoch + ":" + version
 	}
-	p := &spdx.Package{
-		PackageName:               o.Name,
-		PackageSPDXIdentifier:     elementID("OS", o.Name, version, o.Type, o.Arch, o.Source, o.License, o.Distro.String()),
-		PackageVersion:            version,
-		PackageExternalReferences: []*spdx.PackageExternalReference{purlRef(o.purl())},
+	p := &Package{
+		Name:    o.Name,
+		ID:      ElementID("OS", o.Name, version, o.Type, o.Arch, o.Source, o.License, o.Distro.String()),
+		Version: version,
+		PURL:    o.purl(),
 	}
 	if o.Source != "" {
-		p.PackageSourceInfo = "built from " + o.Source
+		p.SourceInfo = "built from " + o.Source
 	}
 	switch {
 	case isLicense(o.License):
-		p.PackageLicenseDeclared = o.License
+		p.License.Declared = o.License
 	case o.License != "":
-		p.PackageLicenseComments = "Declared as " + o.License + ", which is no SPDX licence expression"
+		p.License.Comment = "Declared as " + o.License + ", which is no SPDX licence expression"
 	}
-	return d.add(p), nil
+	return d.Add(p), nil
 }
 
 // purl names the package with the qualifiers that databases of vulnerabilities look for:

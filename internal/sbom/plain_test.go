@@ -17,7 +17,7 @@ func TestPlainFiles(t *testing.T) {
 		{Name: "tool.tar.gz", Sums: sums("archive"), Kind: stage.KindArchive, Platform: "linux/amd64", Files: []sbom.File{hashed("top/tool", "tool"), hashed("top/tool.1", "page")}},
 	}
 	for i, purpose := range []string{"APPLICATION", "FILE", "ARCHIVE"} {
-		doc, err := sbom.ForArtifact(meta, inputs[i], nil)
+		doc, err := inArtifact(meta, inputs[i], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestPlainFiles(t *testing.T) {
 			t.Errorf("%s claims that it is a Go program", inputs[i].Name)
 		}
 	}
-	if _, err := sbom.ForRelease(meta, inputs, nil); err != nil {
+	if _, err := inRelease(meta, inputs, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -49,12 +49,14 @@ import (
 // Meta is what all documents of a release share.
 type Meta struct {
 	Project     string    // name of the project
-	Version     string    // of the release: v1.4.2
+	Version     string    // of the release: v1.4.2; "" when unknown
 	SourceURI   string    // git+https://… or pkg:golang/…@version; "" when unknown
 	Commit      string    // of a git source
 	Created     time.Time // the build's time, not the clock's
 	Tool        string    // "sello" when empty
 	ToolVersion string
+	Authors     []Agent  // who answers for the document, if anybody is named
+	Licenses    Licenses // tells licences; nil when there is nobody to ask
 }
 
 // Input is one artifact.
@@ -96,9 +98,9 @@ func Key(path, version string) string {
 // devel is the version that the Go command gives to modules that have none.
 const devel = "(devel)"
 
-// ForArtifact gives the SPDX document of one artifact, as indented JSON with a final newline.
-func ForArtifact(meta Meta, in Input, graph Graph) ([]byte, error) {
-	d, err := newDocument(meta, graph)
+// ForArtifact gives the document of one artifact.
+func ForArtifact(meta Meta, in Input, graph Graph) (*Document, error) {
+	d, err := forRelease(meta, graph)
 	if err != nil {
 		return nil, fmt.Errorf("describe %s: %w", in.Name, err)
 	}
@@ -106,22 +108,22 @@ func ForArtifact(meta Meta, in Input, graph Graph) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe %s: %w", in.Name, err)
 	}
-	d.relate(documentID, describes, id)
-	return d.encode(in.Name)
+	d.Relate(DocumentID, Describes, id)
+	return d.Document(in.Name), nil
 }
 
-// ForRelease gives the SPDX document of a whole release. Each module is in it
+// ForRelease gives the document of a whole release. Each module is in it
 // once. A program that is both an artifact and in archives is described as the
 // artifact, and the file in the archive as its copy. Files of source archives
 // are left to the archive's own document.
-func ForRelease(meta Meta, ins []Input, graph Graph) ([]byte, error) {
+func ForRelease(meta Meta, ins []Input, graph Graph) (*Document, error) {
 	name := meta.Project + "_" + meta.Version
-	d, err := newDocument(meta, graph)
+	d, err := forRelease(meta, graph)
 	if err != nil {
 		return nil, fmt.Errorf("describe release %s: %w", name, err)
 	}
 	release := d.release()
-	d.relate(documentID, describes, release)
+	d.Relate(DocumentID, Describes, release)
 	sorted := slices.SortedFunc(slices.Values(ins), func(a, b Input) int {
 		return cmp.Or(cmp.Compare(len(a.Files), len(b.Files)), cmp.Compare(a.Name, b.Name)) // programs before their copies
 	})
@@ -130,15 +132,23 @@ func ForRelease(meta Meta, ins []Input, graph Graph) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("describe %s: %w", in.Name, err)
 		}
-		d.relate(release, contains, id)
+		d.Relate(release, Contains, id)
 	}
-	return d.encode(name)
+	return d.Document(name), nil
+}
+
+// forRelease starts a document of a release, which has a version.
+func forRelease(meta Meta, graph Graph) (*Builder, error) {
+	if meta.Version == "" {
+		return nil, errors.New("no version given")
+	}
+	return NewBuilder(meta, graph)
 }
 
 func (m Meta) check() error {
 	switch {
-	case m.Project == "" || m.Version == "":
-		return errors.New("no project or no version given")
+	case m.Project == "":
+		return errors.New("no project given")
 	case m.Created.IsZero():
 		return errors.New("no time of creation given")
 	case strings.ContainsFunc(m.Tool+m.ToolVersion, isUnprintable):

@@ -140,7 +140,7 @@ func TestDocuments(t *testing.T) {
 	for i, name := range []string{"archive", "binary", "source"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			doc, err := sbom.ForArtifact(meta, release(t)[i], graph)
+			doc, err := inArtifact(meta, release(t)[i], graph)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestDocuments(t *testing.T) {
 	}
 	t.Run("release", func(t *testing.T) {
 		t.Parallel()
-		doc, err := sbom.ForRelease(meta, release(t), graph)
+		doc, err := inRelease(meta, release(t), graph)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestDocuments(t *testing.T) {
 
 func TestReleaseRelationships(t *testing.T) {
 	t.Parallel()
-	doc, err := sbom.ForRelease(meta, release(t), graph)
+	doc, err := inRelease(meta, release(t), graph)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestSameBytesInAnyOrder(t *testing.T) {
 			shuffle(to)
 			g[from] = to
 		}
-		got, err := sbom.ForRelease(meta, ins, g)
+		got, err := inRelease(meta, ins, g)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +241,7 @@ func TestNamespacesDiffer(t *testing.T) {
 	namespace := func(m sbom.Meta, content string) {
 		in := release(t)[1]
 		in.Sums = sums(content)
-		doc, err := sbom.ForArtifact(m, in, graph)
+		doc, err := inArtifact(m, in, graph)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -287,13 +287,13 @@ func TestRefusesInputThatCannotBeDescribed(t *testing.T) {
 	} {
 		m, in := meta, release(t)[0]
 		spoil(&m, &in)
-		if doc, err := sbom.ForArtifact(m, in, graph); err == nil {
+		if doc, err := inArtifact(m, in, graph); err == nil {
 			t.Errorf("%s: described as %d bytes", name, len(doc))
 		}
 	}
 	in := release(t)[1]
 	in.Binaries[0].Deps[0].Sum = "h1:forged"
-	if _, err := sbom.ForArtifact(meta, in, graph); gate.Code(err) != sbom.CodeBuildInfo {
+	if _, err := inArtifact(meta, in, graph); gate.Code(err) != sbom.CodeBuildInfo {
 		t.Errorf("forged sum: %v", err)
 	}
 }

@@ -302,7 +302,7 @@ func describePackages(t *testing.T, packages []sbom.OSPackage) {
 	t.Helper()
 	sum := strings.Repeat("0", 64)
 	in := sbom.Image{Name: "registry.example/x", Platform: "linux/amd64", Manifest: sum, Base: "registry.example/base", BaseDigest: sum, Packages: packages}
-	if _, err := sbom.ForImage(meta, in, nil); err != nil {
+	if _, err := inImage(meta, in, nil); err != nil {
 		t.Fatalf("cannot describe: %v", err)
 	}
 }

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/format"
+	"github.com/sello-release/sello/internal/sbom/inventory"
+	"github.com/sello-release/sello/internal/source"
+)
+
+// sbomFlags are the flags with which a document is made and written.
+type sbomFlags struct {
+	format, out, name, version, source string
+	files                              bool
+}
+
+func (a *app) sbomCommand() *cobra.Command {
+	var f sbomFlags
+	cmd := &cobra.Command{
+		Use:   "sbom FILE|FOLDER|ARCHIVE|LAYOUT|STAGE",
+		Short: "Make, read and compare bills of materials",
+		Long: `Sbom tells what something consists of, from its bytes: Go programs by their
+build information (stripped or not, in archives and images too), archives in
+archives, source folders by go.mod and what they import, other languages by
+their lock files, OCI image layouts by layers and the lists of dpkg, apk and
+RPM, stages and releases by stage.json.
+
+Nothing is run and nothing is fetched. What could not be read, is packed or only
+claimed is said in the document. The same bytes give the same document; its
+time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
+		Example: "  sello sbom hello_v1.4.2_linux_amd64.tar.gz\n  sello sbom . --format cyclonedx --out hello.cdx.json\n  sello sbom show hello.spdx.json",
+		Args:    takes(1, 1, "FILE|FOLDER|ARCHIVE|LAYOUT|STAGE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			doc, err := a.describe(cmd.Context(), args[0], f)
+			if err != nil {
+				return err
+			}
+			return a.writeSBOM(doc, f)
+		},
+	}
+	f.bind(cmd)
+	cmd.Flags().StringVar(&f.name, "name", "", "what to call the thing (default: its own name)")
+	cmd.Flags().StringVar(&f.version, "version", "", "its version, when it does not say one")
+	cmd.Flags().StringVar(&f.source, "source", "", "URI that it was made from: git+https://host/path@COMMIT, or a package URL")
+	cmd.Flags().BoolVar(&f.files, "files", true, "list every file, not only those that there is something to say about")
+	cmd.AddCommand(a.sbomShowCommand(), a.sbomQueryCommand(), a.sbomDiffCommand(), a.sbomValidateCommand(), a.sbomConvertCommand(), a.sbomMergeCommand())
+	return cmd
+}
+
+// bind gives a command the flags that say how a document is written.
+func (f *sbomFlags) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.format, "format", format.SPDXJSON, "write as spdx-json, spdx-tag or cyclonedx")
+	cmd.Flags().StringVar(&f.out, "out", "", "write to this file (default: standard output)")
+}
+
+// describe makes the document of what is at path.
+func (a *app) describe(ctx context.Context, path string, f sbomFlags) (*sbom.Document, error) {
+	created, err := documentTime(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	meta := sbom.Meta{Project: f.name, Version: f.version, Created: created, ToolVersion: a.build.Version}
+	if meta.SourceURI = f.source; strings.HasPrefix(f.source, "git+") {
+		if at := regexp.MustCompile(`@([0-9a-f]{40}|[0-9a-f]{64})$`).FindStringSubmatchIndex(f.source); at != nil {
+			meta.SourceURI, meta.Commit = f.source[:at[0]], f.source[at[2]:at[3]]
+		}
+	}
+	return inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()})
+}
+
+// documentTime is SOURCE_DATE_EPOCH, or the time of the commit that a folder has checked out, or of the file.
+func documentTime(ctx context.Context, path string) (time.Time, error) {
+	if s := os.Getenv("SOURCE_DATE_EPOCH"); s != "" {
+		seconds, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || seconds < 0 || seconds > 253402300799 {
+			return time.Time{}, usage(fmt.Sprintf("SOURCE_DATE_EPOCH is no time: %q", s), "export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)")
+		}
+		return time.Unix(seconds, 0), nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Unix(0, 0), nil // who looks at it says what is wrong
+	}
+	if !info.IsDir() {
+		return info.ModTime(), nil
+	}
+	if repo, err := source.Open(ctx, path); err == nil {
+		if id, err := repo.HeadCommit(ctx); err == nil {
+			if c, err := repo.Commit(ctx, id); err == nil {
+				return c.Time, nil
+			}
+		}
+	}
+	return time.Unix(0, 0), nil // a folder's own time says nothing of what is in it
+}
+
+// goModCache is where the Go command keeps the sources of modules.
+func goModCache() string {
+	if dir := os.Getenv("GOMODCACHE"); dir != "" {
+		return dir
+	}
+	if dir, _, _ := strings.Cut(os.Getenv("GOPATH"), string(os.PathListSeparator)); dir != "" {
+		return filepath.Join(dir, "pkg", "mod")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, "go", "pkg", "mod")
+}
+
+// writeSBOM writes a document in the wanted format.
+func (a *app) writeSBOM(doc *sbom.Document, f sbomFlags) error {
+	data, err := format.Encode(doc, f.format)
+	if err != nil {
+		return err
+	}
+	if f.out == "" {
+		a.answered = true
+		_, err := a.streams.Out.Write(data)
+		return err
+	}
+	if err := os.WriteFile(f.out, data, 0o644); err != nil { // #nosec G306 -- it is to be read by others
+		return &gate.Refusal{Code: "output-unwritable", Class: gate.Failed, What: "the bill of materials cannot be written", Where: f.out, Cause: err, Fix: "choose another place with --out"}
+	}
+	summary := map[string]any{"file": f.out, "format": f.format, "packages": len(doc.Packages), "files": len(doc.Files), "relations": len(doc.Relations), "notes": len(doc.Notes)}
+	return a.result(summary, func() {
+		a.printf("%s: %d packages, %d files, %d relations", f.out, len(doc.Packages), len(doc.Files), len(doc.Relations))
+		if n := len(doc.Notes); n > 0 {
+			a.printf("; %d notes on what is only claimed or not known", n)
+		}
+		a.printf("\n")
+	})
+}

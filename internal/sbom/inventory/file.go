@@ -1,0 +1,70 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sello-release/sello/internal/sbom"
+)
+
+// ofFile describes a file: a program, an archive, or something else.
+func ofFile(ctx context.Context, path string, o Options) (*sbom.Document, error) {
+	var left atomic.Int64
+	left.Store(int64(o.Limits.Files))
+	n, flaw, err := lookAt(ctx, os.Open, path, path, o.Limits, &left, true)
+	if err != nil {
+		return nil, err
+	}
+	if flaw != nil {
+		return nil, flaw.refusal(path)
+	}
+	base, err := baseName(path)
+	if err != nil {
+		return nil, err
+	}
+	meta := o.Meta
+	meta.Project = cmp.Or(meta.Project, base)
+	if n.program != nil {
+		meta.Version = cmp.Or(meta.Version, ownVersion(n.program.Main.Version))
+	}
+	d, err := newDescriber(meta, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.asked(n, base); err != nil {
+		return nil, err
+	}
+	return d.b.Document(meta.Project), nil
+}
+
+// ownVersion gives a main module's version, if it has one.
+func ownVersion(v string) string { return strings.TrimPrefix(v, "(devel)") }
+
+// lookAt opens a file and looks at it. shown is its name in messages, name the one in what is described.
+func lookAt(ctx context.Context, open func(string) (*os.File, error), path, name string, l Limits, files *atomic.Int64, asked bool) (*node, *defect, error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, nil, unreadable(path, err)
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil {
+		return nil, nil, unreadable(path, err)
+	}
+	looker := newLooker(ctx, l, files, before.Size())
+	n, flaw, err := looker.look(name, input{Reader: f, at: f, size: before.Size(), asked: asked}, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return nil, nil, unreadable(path, err)
+	}
+	if n.size != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return nil, nil, changed(path)
+	}
+	return n, flaw, nil
+}

@@ -1,0 +1,134 @@
+package query
+
+// TreeOptions say what of a document is shown as a tree.
+type TreeOptions struct {
+	Depth  int    // levels below a root; 0 for all
+	Files  bool   // files that nothing is in, too
+	Filter string // only what is called so, as Filter.Name, and what leads there
+	Limit  int    // lines at most; 0 for a million
+}
+
+// Branch is an element in a tree.
+type Branch struct {
+	Node    int32
+	Kind    string // of the relation that leads here; "" for a root
+	Comment string
+	Again   bool // what is below it stands elsewhere in the tree already
+	More    int  // elements below it that are not shown for Depth
+	Below   []*Branch
+}
+
+// Tree gives what the document describes with everything that it leads to. An element with something below it is unfolded once, where it
+// stands highest, so that cycles end and the tree is not larger than the document; full is false when Limit cut it.
+func (g *Graph) Tree(o TreeOptions) (roots []*Branch, full bool) {
+	if o.Limit == 0 {
+		o.Limit = 1_000_000
+	}
+	t := &treeMaker{g: g, o: o, owner: g.unfoldAt(), left: o.Limit}
+	if o.Filter != "" {
+		t.wanted = g.leading(o.Filter)
+	}
+	for _, r := range g.roots {
+		if b := t.branch(Edge{To: r}, -1, 0); b != nil {
+			roots = append(roots, b)
+		}
+	}
+	return roots, t.left > 0
+}
+
+type treeMaker struct {
+	g      *Graph
+	o      TreeOptions
+	owner  []int32 // the node below which a node is unfolded, -1 for roots, -2 for what is not reached
+	wanted []bool
+	left   int
+}
+
+// unfoldAt gives for each node the one below which it is reached first, level by level: so it stands where it is nearest to a root.
+func (g *Graph) unfoldAt() []int32 {
+	owner := make([]int32, len(g.nodes))
+	for i := range owner {
+		owner[i] = -2
+	}
+	todo := make([]int32, 0, len(g.nodes))
+	for _, r := range g.roots {
+		owner[r] = -1
+		todo = append(todo, r)
+	}
+	for at := 0; at < len(todo); at++ {
+		for _, e := range g.out[todo[at]] {
+			if owner[e.To] == -2 {
+				owner[e.To] = todo[at]
+				todo = append(todo, e.To)
+			}
+		}
+	}
+	return owner
+}
+
+// leading marks what is called so and everything that leads there.
+func (g *Graph) leading(name string) []bool {
+	found, _ := g.Match(Filter{Name: name, Files: true})
+	wanted := make([]bool, len(g.nodes))
+	in := make([][]int32, len(g.nodes))
+	for from, edges := range g.out {
+		for _, e := range edges {
+			in[e.To] = append(in[e.To], int32(from))
+		}
+	}
+	for _, i := range found {
+		wanted[i] = true
+	}
+	for len(found) > 0 {
+		i := found[len(found)-1]
+		found = found[:len(found)-1]
+		for _, from := range in[i] {
+			if !wanted[from] {
+				wanted[from] = true
+				found = append(found, from)
+			}
+		}
+	}
+	return wanted
+}
+
+func (t *treeMaker) shown(e Edge, from int32) bool {
+	n := t.g.nodes[e.To]
+	switch {
+	case t.wanted != nil && !t.wanted[e.To]:
+		return false
+	case e.Kind == "VARIANT_OF" && from >= 0 && t.owner[from] == e.To: // it stands above already
+		return false
+	case n.Package == nil && !t.o.Files && t.wanted == nil && len(t.g.out[e.To]) == 0:
+		return false
+	}
+	return true
+}
+
+func (t *treeMaker) branch(e Edge, from int32, depth int) *Branch {
+	if t.left--; t.left < 0 {
+		return nil
+	}
+	b := &Branch{Node: e.To, Kind: e.Kind, Comment: e.Comment}
+	below := t.g.out[e.To]
+	if len(below) == 0 {
+		return b
+	}
+	if t.owner[e.To] != from {
+		b.Again = true
+		return b
+	}
+	for i, c := range below {
+		if !t.shown(c, e.To) || i > 0 && c.To == below[i-1].To { // two relations to one element are one line
+			continue
+		}
+		if t.o.Depth > 0 && depth >= t.o.Depth {
+			b.More++
+			continue
+		}
+		if branch := t.branch(c, e.To, depth+1); branch != nil {
+			b.Below = append(b.Below, branch)
+		}
+	}
+	return b
+}
