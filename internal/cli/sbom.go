@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -11,11 +12,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/modfile"
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sbom"
 	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/inventory"
+	"github.com/sello-release/sello/internal/sbom/licenses"
 	"github.com/sello-release/sello/internal/source"
 )
 
@@ -76,6 +79,7 @@ func (a *app) describe(ctx context.Context, path string, f sbomFlags) (*sbom.Doc
 			meta.SourceURI, meta.Commit = f.source[:at[0]], f.source[at[2]:at[3]]
 		}
 	}
+	meta.Licenses = licenses.New(licensePlaces(path))
 	return inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()})
 }
 
@@ -118,6 +122,28 @@ func goModCache() string {
 		return ""
 	}
 	return filepath.Join(home, "go", "pkg", "mod")
+}
+
+// licensePlaces are where the go command of this machine keeps modules, and a folder that is described itself.
+func licensePlaces(path string) licenses.Places {
+	p := licenses.Places{Caches: []string{goModCache()}, Toolchains: map[string]string{}, Own: map[string]string{}}
+	if data, err := os.ReadFile(filepath.Join(path, "go.mod")); err == nil {
+		p.Own[modfile.ModulePath(data)] = path
+		p.Vendors = []string{filepath.Join(path, "vendor")}
+	}
+	roots := []string{os.Getenv("GOROOT")}
+	if program, err := exec.LookPath("go"); err == nil {
+		if program, err = filepath.EvalSymlinks(program); err == nil {
+			roots = append(roots, filepath.Dir(filepath.Dir(program)))
+		}
+	}
+	for _, root := range roots {
+		if data, err := os.ReadFile(filepath.Join(root, "VERSION")); root != "" && err == nil {
+			version, _, _ := strings.Cut(string(data), "\n")
+			p.Toolchains[strings.TrimPrefix(strings.TrimSpace(version), "go")] = root
+		}
+	}
+	return p
 }
 
 // writeSBOM writes a document in the wanted format.

@@ -33,7 +33,8 @@ func states(s string) bool {
 	lower := strings.ToLower(s)
 	rest, ok := strings.CutPrefix(lower, "copyright")
 	if !ok {
-		return strings.HasPrefix(lower, "(c) ") || strings.HasPrefix(lower, "© ")
+		// A year tells a statement from the third item of a list.
+		return strings.HasPrefix(lower, "© ") || strings.HasPrefix(lower, "(c) ") && strings.ContainsAny(lower, "0123456789")
 	}
 	rest = strings.TrimSpace(strings.TrimLeft(rest, " :©"))
 	rest = strings.TrimSpace(strings.TrimPrefix(rest, "(c)"))

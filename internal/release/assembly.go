@@ -18,6 +18,8 @@ import (
 	"github.com/sello-release/sello/internal/image"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/material/gomod"
+	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/licenses"
 	"github.com/sello-release/sello/internal/stage"
 )
 
@@ -39,6 +41,7 @@ type assembly struct {
 	origin  *origin
 
 	made, cached func() (*image.Blobs, error) // folders of blobs, opened at the first use
+	licenses     func() sbom.Licenses         // of the modules that were fetched
 
 	mu      sync.Mutex
 	fetched map[string]fetched            // by build
@@ -85,6 +88,7 @@ type Compiled struct {
 func newAssembly(p *Project, plan *build.Plan, o *origin, fetch *gomod.Fetcher, work string) (*assembly, error) {
 	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, bases: map[string]ocispec.Descriptor{},
 		roots: map[string]engine.Root{}, claimed: map[string]string{}, compiled: map[string]*flow.Task[Compiled]{}}
+	a.licenses = sync.OnceValue(func() sbom.Licenses { return licenses.New(a.licensePlaces()) }) // asked for when everything is fetched
 	a.made = sync.OnceValues(func() (*image.Blobs, error) { return openBlobs(a.path(stage.ImagesFolder)) })
 	a.cached = sync.OnceValues(func() (*image.Blobs, error) { return openBlobs(filepath.Join(p.CacheDir, "images")) })
 	for _, dir := range []string{"out", "files", "logs"} {

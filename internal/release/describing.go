@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/sello-release/sello/internal/pack"
 	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/licenses"
 	"github.com/sello-release/sello/internal/sbom/spdx"
 	"github.com/sello-release/sello/internal/stage"
 )
@@ -163,8 +165,33 @@ func (a *assembly) sha256Of(platform, name string) string {
 func (a *assembly) sbomMeta() sbom.Meta {
 	return sbom.Meta{
 		Project: a.plan.Definition.Project, Version: a.plan.Values.Version, SourceURI: a.origin.source.URI,
-		Commit: a.origin.source.Commit, Created: a.plan.Time,
+		Commit: a.origin.source.Commit, Created: a.plan.Time, Licenses: a.licenses(),
 	}
+}
+
+// licensePlaces are where the modules of the release's builds are, and their toolchains: what the builds mounted, and nothing else of this machine.
+func (a *assembly) licensePlaces() licenses.Places {
+	p := licenses.Places{Own: map[string]string{}, Toolchains: map[string]string{}}
+	for _, name := range a.buildNames() {
+		have := a.of(name)
+		p.Downloads = append(p.Downloads, have.modules.Cache)
+		p.Toolchains[strings.TrimPrefix(have.toolchain.Version, "go")] = have.toolchain.Root
+		if a.origin.published != nil {
+			continue
+		}
+		if have.modules.Vendored {
+			p.Vendors = append(p.Vendors, filepath.Join(a.sourceRoot(), "vendor"))
+		}
+		for _, programs := range have.modules.Programs {
+			for _, program := range programs {
+				p.Own[program.Module] = a.sourceRoot()
+			}
+		}
+	}
+	if o := a.origin.published; o != nil {
+		p.Own[o.Path] = o.Dir
+	}
+	return p
 }
 
 // moduleGraph joins the import graphs of all builds.
