@@ -50,6 +50,9 @@ func (p *Project) checkVulnerabilities(ctx context.Context, c *Candidate, s *sta
 	if err := s.describedFiles(ctx, dir); err != nil {
 		return nil, nil, err
 	}
+	if err := s.imageDocuments(ctx, dir); err != nil {
+		return nil, nil, err
+	}
 	targets, err := vuln.Read(ctx, dir)
 	if err != nil {
 		return nil, nil, err

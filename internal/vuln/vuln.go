@@ -23,7 +23,9 @@ package vuln
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/osv"
@@ -46,6 +48,8 @@ type Target struct {
 	SHA256   string        `json:"sha256,omitempty"`
 	Packages []osv.Package `json:"-"`
 	Notes    []string      `json:"-"`
+
+	without, elsewhere int // packages without a package URL, and of kinds that OSV has no ecosystem for
 
 	program string          // path of a Go program, whose symbols can be read
 	hashes  map[string]bool // digests of what a document describes
@@ -136,6 +140,8 @@ func Check(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	for _, t := range targets {
 		r.Notes = append(r.Notes, t.Notes...)
 	}
+	r.unchecked("have no package URL", targets, func(t Target) int { return t.without })
+	r.unchecked("are of kinds that OSV has no ecosystem for", targets, func(t Target) int { return t.elsewhere })
 	raw := matches(packages, where, found.Records)
 	if err := reach(ctx, targets, raw, r); err != nil {
 		return nil, err
@@ -165,4 +171,28 @@ func (r *Report) decide(f *Finding, o Options) {
 		}
 	}
 	f.Offends = (f.Decision == nil || !f.Decision.Settles()) && o.Fail.refuses(*f)
+}
+
+// unchecked notes how many packages of documents could not be looked up, and in which documents.
+func (r *Report) unchecked(why string, targets []Target, count func(Target) int) {
+	sum, more := 0, 0
+	var in []string
+	for _, t := range targets {
+		n := count(t)
+		sum += n
+		switch {
+		case n == 0:
+		case len(in) < 3:
+			in = append(in, t.Name)
+		default:
+			more++
+		}
+	}
+	if sum == 0 {
+		return
+	}
+	if more > 0 {
+		in = append(in, fmt.Sprintf("%d more", more))
+	}
+	r.Notes = append(r.Notes, fmt.Sprintf("not checked, because they %s: %d packages of %s", why, sum, strings.Join(in, ", ")))
 }
