@@ -47,7 +47,8 @@ type Project struct {
 	Tool       string           // sello's own version, for provenance and SBOMs
 	Registry   registry.Options // how registries are talked to
 
-	Vulnerabilities string // database of vulnerabilities where the definition names none: a folder or a URL
+	Symbols         func(ctx context.Context, program string) ([]byte, error) // of a program that may be hostile: see vuln.Options
+	Vulnerabilities string                                                    // database of vulnerabilities where the definition names none: a folder or a URL
 }
 
 // Open finds the checkout around dir.

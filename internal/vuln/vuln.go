@@ -8,7 +8,8 @@
 // program), imported (its package is, the symbol is not), required (neither is). Where that cannot be said it is
 // unknown, and a policy takes unknown for called. What could not be checked is in Notes.
 //
-// The same bytes and the same database give the same report.
+// The same bytes and the same database give the same report. Symbols of programs are read by a process of their own (see
+// Options.Symbols), so that a program made to break the reader costs an answer and not the run.
 //
 // # Refusals
 //
@@ -99,6 +100,9 @@ type Options struct {
 	Now      time.Time
 	Fail     Threshold
 	Triage   Triage // may be nil
+	// Symbols reads a program's symbols, as WriteSymbols writes them. Programs may be hostile, and the reader of symbols was not
+	// written for those: it is to run in a process of its own. nil takes what every program calls for unknown.
+	Symbols func(ctx context.Context, program string) ([]byte, error)
 }
 
 // Report is what came of it.
@@ -143,7 +147,7 @@ func Check(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	r.unchecked("have no package URL", targets, func(t Target) int { return t.without })
 	r.unchecked("are of kinds that OSV has no ecosystem for", targets, func(t Target) int { return t.elsewhere })
 	raw := matches(packages, where, found.Records)
-	if err := reach(ctx, targets, raw, r); err != nil {
+	if err := reach(ctx, targets, raw, r, o.Symbols); err != nil {
 		return nil, err
 	}
 	r.Findings = append(r.Findings, merge(raw)...)
