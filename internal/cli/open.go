@@ -33,6 +33,7 @@ func (a *app) open(ctx context.Context) (*release.Project, error) {
 		return nil, err
 	}
 	p.Tool = a.build.Version
+	p.Symbols = readSymbols
 	p.Vulnerabilities = os.Getenv(release.DatabaseVariable)
 	p.Passphrase, p.Filter = a.passphrase, a.redact
 	return p, nil

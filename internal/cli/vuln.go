@@ -88,7 +88,7 @@ func (a *app) vulnOptions(f vulnFlags) (o vuln.Options, set *vex.Set, err error)
 	case !slices.Contains(vulnFormats, f.format):
 		return o, nil, usage(fmt.Sprintf("--format does not take %q%s", f.format, didYouMean(f.format, vulnFormats)), "one of "+strings.Join(vulnFormats, ", "))
 	}
-	o = vuln.Options{Fail: vuln.Threshold(f.fail), Now: time.Now()}
+	o = vuln.Options{Fail: vuln.Threshold(f.fail), Now: time.Now(), Symbols: readSymbols}
 	if o.AsOf, err = time.ParseDuration(f.asOf); err != nil || o.AsOf < 0 {
 		return o, nil, usage(fmt.Sprintf("--as-of %q is no duration", f.asOf), "write hours, such as 72h")
 	}
@@ -162,7 +162,7 @@ func (a *app) vulnTable(r *vuln.Report) {
 	var rows []ui.Row
 	offending := 0
 	for _, f := range r.Findings {
-		row := ui.Row{Status: "warn", Name: f.ID, Detail: fmt.Sprintf("%s: %s, %s", f.Package, f.Severity, f.Reach)}
+		row := ui.Row{Status: "warn", Name: f.ID, Detail: fmt.Sprintf("%s: %s", f.Package, f.Weight())}
 		switch {
 		case f.Offends:
 			row.Status = "fail"

@@ -48,7 +48,8 @@ type Project struct {
 	Registry   registry.Options // how registries are talked to
 	Filter     flow.Filter      // keeps secrets out of logs, events and errors of steps
 
-	Vulnerabilities string // database of vulnerabilities where the definition names none: a folder or a URL
+	Symbols         func(ctx context.Context, program string) ([]byte, error) // of a program that may be hostile: see vuln.Options
+	Vulnerabilities string                                                    // database of vulnerabilities where the definition names none: a folder or a URL
 }
 
 // Open finds the checkout around dir.

@@ -50,6 +50,9 @@ func (p *Project) checkVulnerabilities(ctx context.Context, c *Candidate, s *sta
 	if err := s.describedFiles(ctx, dir); err != nil {
 		return nil, nil, err
 	}
+	if err := s.imageDocuments(ctx, dir); err != nil {
+		return nil, nil, err
+	}
 	targets, err := vuln.Read(ctx, dir)
 	if err != nil {
 		return nil, nil, err
@@ -71,7 +74,7 @@ func (p *Project) checkVulnerabilities(ctx context.Context, c *Candidate, s *sta
 
 func (p *Project) vulnOptions(ctx context.Context, c *Candidate) (o vuln.Options, set *vex.Set, err error) {
 	policy := c.Definition.Policy.Vulnerabilities
-	o = vuln.Options{Fail: vuln.Threshold(policy.Fail), Now: p.Now()}
+	o = vuln.Options{Fail: vuln.Threshold(policy.Fail), Now: p.Now(), Symbols: p.Symbols}
 	if o.AsOf, err = time.ParseDuration(policy.AsOf); err != nil {
 		return o, nil, fmt.Errorf("read policy: %w", err)
 	}

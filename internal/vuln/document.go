@@ -18,6 +18,11 @@ type document struct {
 	SPDXVersion string    `json:"spdxVersion"`
 	Packages    []element `json:"packages"`
 	Files       []element `json:"files"`
+	Relations   []struct {
+		From string `json:"spdxElementId"`
+		Type string `json:"relationshipType"`
+		To   string `json:"relatedSpdxElement"`
+	} `json:"relationships"`
 
 	BOMFormat  string      `json:"bomFormat"`
 	Components []component `json:"components"`
@@ -34,7 +39,9 @@ type document struct {
 
 // element is a package or a file of an SPDX document.
 type element struct {
-	Refs []struct {
+	ID      string `json:"SPDXID"`
+	Purpose string `json:"primaryPackagePurpose"`
+	Refs    []struct {
 		Type    string `json:"referenceType"`
 		Locator string `json:"referenceLocator"`
 	} `json:"externalRefs"`
@@ -99,14 +106,23 @@ func (d *document) into(t *Target, where string) error {
 	if d.SPDXVersion != "" && !strings.HasPrefix(d.SPDXVersion, "SPDX-2.") {
 		return notReadable(where, fmt.Errorf("version %.40q", d.SPDXVersion))
 	}
-	l := listing{Target: t}
+	l := listing{t}
 	t.hashes = map[string]bool{}
+	described := map[string]bool{}
+	for _, r := range d.Relations {
+		if r.Type == "DESCRIBES" {
+			described[r.To] = true
+		}
+	}
 	for _, p := range d.Packages {
 		purl := ""
 		for _, r := range p.Refs {
 			if r.Type == "purl" {
 				purl = r.Locator
 			}
+		}
+		if purl == "" && (described[p.ID] || isArtifact(p)) {
+			continue
 		}
 		if err := l.take(purl); err != nil {
 			return notReadable(where, err)
@@ -117,8 +133,8 @@ func (d *document) into(t *Target, where string) error {
 			t.hashes[strings.ToLower(c.Value)] = true
 		}
 	}
-	if d.Metadata.Component.Name != "" {
-		d.Components = append(d.Components, d.Metadata.Component)
+	if c := d.Metadata.Component; c.Purl != "" || len(c.Hashes) > 0 || len(c.Components) > 0 {
+		d.Components = append(d.Components, c)
 	}
 	for todo := d.Components; len(todo) > 0; {
 		c := todo[len(todo)-1]
@@ -130,17 +146,25 @@ func (d *document) into(t *Target, where string) error {
 			t.hashes[strings.ToLower(h.Content)] = true
 		}
 	}
-	l.notes()
 	return nil
 }
 
-// listing adds packages to a target and counts those that cannot be looked up.
-type listing struct {
-	*Target
-	without, elsewhere int
+// isArtifact holds for what a document describes as a file, by its digest: it is made of packages, and is none. So is the
+// project's own source.
+func isArtifact(e element) bool {
+	switch e.Purpose {
+	case "FILE", "ARCHIVE", "CONTAINER", "INSTALL":
+		return len(e.Checksums) > 0
+	case "SOURCE":
+		return true
+	}
+	return false
 }
 
-func (l *listing) take(purl string) error {
+// listing adds packages to a target and counts those that cannot be looked up.
+type listing struct{ *Target }
+
+func (l listing) take(purl string) error {
 	if purl == "" {
 		l.without++
 		return nil
@@ -154,13 +178,4 @@ func (l *listing) take(purl string) error {
 	}
 	l.Packages = append(l.Packages, p)
 	return nil
-}
-
-func (l *listing) notes() {
-	if l.without > 0 {
-		l.Notes = append(l.Notes, fmt.Sprintf("%s: %d packages have no package URL and were not checked", l.Name, l.without))
-	}
-	if l.elsewhere > 0 {
-		l.Notes = append(l.Notes, fmt.Sprintf("%s: %d packages are of kinds that OSV has no ecosystem for and were not checked", l.Name, l.elsewhere))
-	}
 }

@@ -64,7 +64,7 @@ func readFolder(ctx context.Context, dir string) ([]Target, error) {
 		return []Target{*t}, nil
 	}
 	var out []Target
-	n := 0
+	n, layout := 0, ""
 	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -83,6 +83,9 @@ func readFolder(ctx context.Context, dir string) ([]Target, error) {
 		if err != nil {
 			return fmt.Errorf("read folder: %w", err)
 		}
+		if e.Name() == "oci-layout" {
+			layout = filepath.ToSlash(filepath.Dir(rel))
+		}
 		if !mayBeTarget(p) {
 			return nil
 		}
@@ -97,6 +100,9 @@ func readFolder(ctx context.Context, dir string) ([]Target, error) {
 	}
 	if len(out) == 0 {
 		return nil, notReadable(dir, nil)
+	}
+	if layout != "" {
+		out[0].Notes = append(out[0].Notes, "not checked: the images in "+layout+"; give their bills of materials")
 	}
 	return out, nil
 }

@@ -51,7 +51,7 @@ func (r *Report) Err(where string) error {
 	}
 	var said []string
 	for _, f := range bad[:min(len(bad), 5)] {
-		said = append(said, fmt.Sprintf("%s in %s (%s, %s)", f.ID, f.Package, f.Severity, f.Reach))
+		said = append(said, fmt.Sprintf("%s in %s (%s)", f.ID, f.Package, f.Weight()))
 	}
 	if len(bad) > 5 {
 		said = append(said, fmt.Sprintf("and %d more", len(bad)-5))

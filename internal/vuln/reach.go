@@ -21,7 +21,7 @@ import (
 // reach finds out how far the vulnerable code of each match reaches into the Go programs that it is in. Only records that
 // name packages or symbols can be told apart; for others it stays unknown, and so it does where something else than these
 // programs holds the package.
-func reach(ctx context.Context, targets []Target, all []*match, r *Report) error {
+func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbols symbolReader) error {
 	for _, t := range targets {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -44,7 +44,7 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report) error
 		if len(here) == 0 {
 			continue
 		}
-		found, err := govulncheck(ctx, t.program, here)
+		found, err := govulncheck(ctx, t.program, here, symbols)
 		if err != nil {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s: its symbols cannot be read, so that it is not known what is called: %.200s", t.Name, err))
 		}
@@ -96,8 +96,25 @@ type sighting struct {
 // called; here it is said that it is not known.
 var errStripped = errors.New("the program was stripped of its symbol table (linked with -s)")
 
-// govulncheck runs the Go project's scan over a program, with the records as its database.
-func govulncheck(ctx context.Context, program string, here []*match) (map[string]sighting, error) {
+// symbolReader is Options.Symbols.
+type symbolReader = func(ctx context.Context, program string) ([]byte, error)
+
+// WriteSymbols writes what govulncheck extracts from a Go program: its modules and symbols. It panics on some programs that
+// were made for it; run it in a process of its own.
+func WriteSymbols(ctx context.Context, w io.Writer, program string) error {
+	extracted, err := run(ctx, "-mode", "extract", program)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(extracted)
+	return err
+}
+
+// govulncheck runs the Go project's scan over a program's symbols, with the records as its database.
+func govulncheck(ctx context.Context, program string, here []*match, symbols symbolReader) (map[string]sighting, error) {
+	if symbols == nil {
+		return nil, errors.New("reading symbols was not asked for")
+	}
 	dir, err := os.MkdirTemp("", "sello-vuln-")
 	if err != nil {
 		return nil, fmt.Errorf("make folder for records: %w", err)
@@ -106,15 +123,15 @@ func govulncheck(ctx context.Context, program string, here []*match) (map[string
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, fmt.Errorf("find folder for records: %w", err)
 	}
-	symbols, err := run(ctx, "-mode", "extract", program)
+	extracted, err := symbols(ctx, program)
 	if err != nil {
 		return nil, err
 	}
-	if !hasSymbols(symbols) {
+	if !hasSymbols(extracted) {
 		return nil, errStripped
 	}
 	blob, db := filepath.Join(dir, "program"), filepath.Join(dir, "db")
-	if err := os.WriteFile(blob, symbols, 0o600); err != nil {
+	if err := os.WriteFile(blob, extracted, 0o600); err != nil {
 		return nil, fmt.Errorf("write symbols: %w", err)
 	}
 	if err := os.Mkdir(db, 0o700); err != nil {

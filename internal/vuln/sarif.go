@@ -94,7 +94,7 @@ func (f Finding) rule() sarifRule {
 }
 
 func (f Finding) sarif(rule int) sarifResult {
-	text := fmt.Sprintf("%s has %s (%s, %s)", f.Package, f.ID, f.Severity, f.Reach)
+	text := fmt.Sprintf("%s has %s (%s)", f.Package, f.ID, f.Weight())
 	if f.Undecided != "" {
 		text += "; not sure: " + f.Undecided
 	}

@@ -130,8 +130,19 @@ func ofWord(word string) Level {
 	return LevelUnknown
 }
 
+// Weight is a finding's severity and reach, for people.
+func (f Finding) Weight() string {
+	if f.Reach == Unknown {
+		return f.Severity.String() + ", reach unknown"
+	}
+	return f.Severity.String() + ", " + string(f.Reach)
+}
+
 // String is the level and the score, for people.
 func (s Severity) String() string {
+	if s.Level == LevelUnknown {
+		return "severity unknown"
+	}
 	if s.Score == 0 {
 		return string(s.Level)
 	}

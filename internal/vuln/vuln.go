@@ -8,7 +8,8 @@
 // program), imported (its package is, the symbol is not), required (neither is). Where that cannot be said it is
 // unknown, and a policy takes unknown for called. What could not be checked is in Notes.
 //
-// The same bytes and the same database give the same report.
+// The same bytes and the same database give the same report. Symbols of programs are read by a process of their own (see
+// Options.Symbols), so that a program made to break the reader costs an answer and not the run.
 //
 // # Refusals
 //
@@ -23,7 +24,9 @@ package vuln
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/osv"
@@ -46,6 +49,8 @@ type Target struct {
 	SHA256   string        `json:"sha256,omitempty"`
 	Packages []osv.Package `json:"-"`
 	Notes    []string      `json:"-"`
+
+	without, elsewhere int // packages without a package URL, and of kinds that OSV has no ecosystem for
 
 	program string          // path of a Go program, whose symbols can be read
 	hashes  map[string]bool // digests of what a document describes
@@ -95,6 +100,9 @@ type Options struct {
 	Now      time.Time
 	Fail     Threshold
 	Triage   Triage // may be nil
+	// Symbols reads a program's symbols, as WriteSymbols writes them. Programs may be hostile, and the reader of symbols was not
+	// written for those: it is to run in a process of its own. nil takes what every program calls for unknown.
+	Symbols func(ctx context.Context, program string) ([]byte, error)
 }
 
 // Report is what came of it.
@@ -136,8 +144,10 @@ func Check(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	for _, t := range targets {
 		r.Notes = append(r.Notes, t.Notes...)
 	}
+	r.unchecked("have no package URL", targets, func(t Target) int { return t.without })
+	r.unchecked("are of kinds that OSV has no ecosystem for", targets, func(t Target) int { return t.elsewhere })
 	raw := matches(packages, where, found.Records)
-	if err := reach(ctx, targets, raw, r); err != nil {
+	if err := reach(ctx, targets, raw, r, o.Symbols); err != nil {
 		return nil, err
 	}
 	r.Findings = append(r.Findings, merge(raw)...)
@@ -165,4 +175,28 @@ func (r *Report) decide(f *Finding, o Options) {
 		}
 	}
 	f.Offends = (f.Decision == nil || !f.Decision.Settles()) && o.Fail.refuses(*f)
+}
+
+// unchecked notes how many packages of documents could not be looked up, and in which documents.
+func (r *Report) unchecked(why string, targets []Target, count func(Target) int) {
+	sum, more := 0, 0
+	var in []string
+	for _, t := range targets {
+		n := count(t)
+		sum += n
+		switch {
+		case n == 0:
+		case len(in) < 3:
+			in = append(in, t.Name)
+		default:
+			more++
+		}
+	}
+	if sum == 0 {
+		return
+	}
+	if more > 0 {
+		in = append(in, fmt.Sprintf("%d more", more))
+	}
+	r.Notes = append(r.Notes, fmt.Sprintf("not checked, because they %s: %d packages of %s", why, sum, strings.Join(in, ", ")))
 }

@@ -1,6 +1,7 @@
 package vuln
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -194,7 +195,7 @@ func TestReach(t *testing.T) {
 	}
 	check := func(targets []Target) map[string]Reach {
 		t.Helper()
-		r, err := Check(context.Background(), targets, Options{Database: db, Now: now, Fail: Reachable})
+		r, err := Check(context.Background(), targets, Options{Database: db, Now: now, Fail: Reachable, Symbols: symbols})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,6 +231,33 @@ func TestReach(t *testing.T) {
 	}
 }
 
+// symbols reads them in this process: the programs of these tests are good.
+func symbols(ctx context.Context, program string) ([]byte, error) {
+	var b bytes.Buffer
+	err := WriteSymbols(ctx, &b, program)
+	return b.Bytes(), err
+}
+
+// TestSymbolsThatCannotBeRead shows that a reader that fails, or gives nonsense, leaves what is called unknown.
+func TestSymbolsThatCannotBeRead(t *testing.T) {
+	targets, err := Read(context.Background(), build(t, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func(context.Context, string) ([]byte, error){
+		"none": nil, "it fails": func(context.Context, string) ([]byte, error) { return nil, errors.New("it crashed") },
+		"nonsense": func(context.Context, string) ([]byte, error) { return []byte("{]"), nil }, "nothing": func(context.Context, string) ([]byte, error) { return nil, nil },
+		"another header": func(context.Context, string) ([]byte, error) {
+			return []byte(`{"name":"x"}{"pkgSymbols":[{"pkg":"x"}]}`), nil
+		},
+	} {
+		r, err := Check(context.Background(), targets, Options{Database: records{stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`)}, Now: now, Fail: Reachable, Symbols: read})
+		if err != nil || r.Findings[0].Reach != Unknown || !r.Findings[0].Offends || len(r.Notes) != 1 {
+			t.Errorf("%s: %v %+v", name, err, r)
+		}
+	}
+}
+
 // TestStripped shows that what a stripped program calls is not claimed to be known.
 func TestStripped(t *testing.T) {
 	dir := t.TempDir()
@@ -237,7 +265,7 @@ func TestStripped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Check(context.Background(), targets, Options{Database: records{stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`)}, Now: now, Fail: Reachable})
+	r, err := Check(context.Background(), targets, Options{Database: records{stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`)}, Now: now, Fail: Reachable, Symbols: symbols})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +314,7 @@ func TestRead(t *testing.T) {
 			for _, x := range targets[0].Packages {
 				got = append(got, x.String())
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" || len(targets[0].Notes) != c.notes {
+			if diff := cmp.Diff(c.want, got); diff != "" || targets[0].without+targets[0].elsewhere != c.notes {
 				t.Error(diff, targets[0].Notes)
 			}
 		})
