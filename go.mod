@@ -35,8 +35,12 @@ require (
 )
 
 require (
+	github.com/BurntSushi/toml v1.4.0 // indirect
 	github.com/CycloneDX/cyclonedx-go v0.12.0 // indirect
 	github.com/go-json-experiment/json v1.27.2 // indirect
+	github.com/google/osv-scanner v1.9.2 // indirect
+	golang.org/x/exp v0.0.0-20241108190413-2d47ceb2692f // indirect
+	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
 
 require (
