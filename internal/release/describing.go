@@ -12,6 +12,7 @@ import (
 
 	"github.com/sello-release/sello/internal/pack"
 	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/inventory"
 	"github.com/sello-release/sello/internal/sbom/licenses"
 	"github.com/sello-release/sello/internal/sbom/spdx"
 	"github.com/sello-release/sello/internal/stage"
@@ -39,9 +40,14 @@ func (a *assembly) describePlatform(platform string) ([]stage.Artifact, error) {
 	return out, nil
 }
 
-// describeRelease writes the documents of the source archive and of the whole release.
-func (a *assembly) describeRelease() ([]stage.Artifact, error) {
-	var out []stage.Artifact
+// describeRelease writes the documents of the sources, of the source archive and of the whole release, which names that of the
+// sources by its digest.
+func (a *assembly) describeRelease(ctx context.Context) ([]stage.Artifact, error) {
+	source, linked, err := a.describeSource(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []stage.Artifact{source}
 	var inputs []sbom.Input
 	for _, platform := range a.plan.Platforms() {
 		programs, err := a.readPrograms(platform.String())
@@ -67,7 +73,9 @@ func (a *assembly) describeRelease() ([]stage.Artifact, error) {
 		}
 		inputs, out = append(inputs, in), append(out, made)
 	}
-	model, err := sbom.ForRelease(a.sbomMeta(), inputs, a.moduleGraph())
+	meta := a.sbomMeta()
+	meta.SourceDoc = linked
+	model, err := sbom.ForRelease(meta, inputs, a.moduleGraph())
 	if err != nil {
 		return nil, fmt.Errorf("describe release: %w", err)
 	}
@@ -77,6 +85,28 @@ func (a *assembly) describeRelease() ([]stage.Artifact, error) {
 	}
 	made, err := a.writeSBOM(releaseSBOM(a.plan), doc)
 	return append(out, made), err
+}
+
+// describeSource writes the document of the sources: their files, and everything that they need. What is on this machine besides
+// them has no influence, so that whoever stages the same commit gets the same bytes.
+func (a *assembly) describeSource(ctx context.Context) (stage.Artifact, *sbom.Linked, error) {
+	meta := a.sbomMeta()
+	doc, err := inventory.Folder(ctx, a.sourceRoot(), inventory.Options{Meta: meta, Files: true, Graph: a.moduleGraph()})
+	if err != nil {
+		return stage.Artifact{}, nil, fmt.Errorf("describe source: %w", err)
+	}
+	data, err := spdx.JSON(doc)
+	if err != nil {
+		return stage.Artifact{}, nil, err
+	}
+	made, err := a.writeSBOM(sourceSBOM(a.plan), data)
+	linked := &sbom.Linked{Namespace: doc.Namespace, SHA256: made.SHA256}
+	for _, r := range doc.Relations {
+		if r.From == sbom.DocumentID && r.Kind == sbom.Describes {
+			linked.Element = r.To
+		}
+	}
+	return made, linked, err
 }
 
 func (a *assembly) describe(in sbom.Input) (stage.Artifact, error) {

@@ -107,7 +107,7 @@ func (a *assembly) addDescriptions(g *flow.Graph, files []flow.Node) {
 	}
 	a.described = append(a.described, flow.Add(g, flow.Step[[]stage.Artifact]{
 		Name: "describe/release", Needs: files,
-		Run: func(context.Context, *flow.Run) ([]stage.Artifact, error) { return a.describeRelease() },
+		Run: func(ctx context.Context, _ *flow.Run) ([]stage.Artifact, error) { return a.describeRelease(ctx) },
 	}))
 }
 

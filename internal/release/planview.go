@@ -148,13 +148,13 @@ func view(plan *build.Plan, channel string) *PlanView {
 	for _, platform := range plan.Platforms() {
 		v.described(build.BinaryPath(platform, "<program>"))
 	}
-	step("describe", "SPDX 2.3 for each artifact and for the release, read from the bytes")
+	step("describe", "SPDX 2.3 for each artifact, for the sources and for the release, read from the bytes")
 	step("checksums", "SHA256SUMS, SHA512SUMS")
 	for _, platform := range plan.Platforms() {
 		step("attest/"+platform.String(), "SLSA provenance v1, signed outside the sandbox")
 	}
 	step("upload", def.Staging+", stage.json last")
-	v.Artifacts = append(v.Artifacts, releaseSBOM(plan), "SHA256SUMS", "SHA512SUMS")
+	v.Artifacts = append(v.Artifacts, releaseSBOM(plan), sourceSBOM(plan), "SHA256SUMS", "SHA512SUMS")
 	v.Besides = []string{"NAME" + stage.BundleSuffix + " for each of them: its provenance", stage.FileName + ", the list of them all", stage.SignOffFolder + "/MANAGER" + stage.BundleSuffix, stage.ReleaseBundle + ", the signed list of the whole release"}
 	return v
 }
@@ -178,6 +178,11 @@ func planImage(img build.Image, version, channel string) PlanImage {
 // described adds an artifact, and the bill of materials beside it.
 func (v *PlanView) described(name string) {
 	v.Artifacts = append(v.Artifacts, name, name+stage.SBOMSuffix)
+}
+
+// sourceSBOM names the bill of materials of the sources.
+func sourceSBOM(plan *build.Plan) string {
+	return fmt.Sprintf("%s_%s_source.spdx.json", plan.Definition.Project, plan.Values.Version)
 }
 
 // releaseSBOM names the bill of materials of the whole release.

@@ -57,6 +57,14 @@ type Meta struct {
 	ToolVersion string
 	Authors     []Agent  // who answers for the document, if anybody is named
 	Licenses    Licenses // tells licences; nil when there is nobody to ask
+	SourceDoc   *Linked  // the document of the sources, for that of a release; nil for none
+}
+
+// Linked is another document, named by its digest.
+type Linked struct {
+	Namespace string
+	SHA256    string // of its bytes, lower-case hex
+	Element   string // in it, that is meant
 }
 
 // Input is one artifact.
@@ -124,6 +132,9 @@ func ForRelease(meta Meta, ins []Input, graph Graph) (*Document, error) {
 	}
 	release := d.release()
 	d.Relate(DocumentID, Describes, release)
+	if l := meta.SourceDoc; l != nil {
+		d.Relate(release, GeneratedFrom, d.Link("source", l.Namespace, l.SHA256, l.Element))
+	}
 	sorted := slices.SortedFunc(slices.Values(ins), func(a, b Input) int {
 		return cmp.Or(cmp.Compare(len(a.Files), len(b.Files)), cmp.Compare(a.Name, b.Name)) // programs before their copies
 	})

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 )
 
@@ -41,11 +42,11 @@ func (t *treeWriter) branch(b *Branch, first, rest string) {
 		}
 		detail = cut(detail, max(room, 0), t.s.ellipsis())
 	}
-	t.out.WriteString(first + text)
+	fmt.Fprint(t.out, first+text)
 	if detail != "" {
-		t.out.WriteString("  " + t.s.paint(dim, detail))
+		fmt.Fprint(t.out, "  "+t.s.paint(dim, detail))
 	}
-	t.out.WriteByte('\n')
+	fmt.Fprintln(t.out)
 	for i, c := range b.Below {
 		if i == len(b.Below)-1 {
 			t.branch(c, rest+t.last, rest+"   ")

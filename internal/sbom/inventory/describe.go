@@ -32,7 +32,10 @@ func (d *describer) root(p *sbom.Package) string {
 	}
 	id := d.b.Add(p)
 	d.b.Relate(sbom.DocumentID, sbom.Describes, id)
-	if source := d.b.Source(); source != "" && p.Purpose != sbom.PurposeSource {
+	if p.Purpose == sbom.PurposeSource {
+		return id
+	}
+	if source := d.b.Source(); source != "" {
 		d.b.Relate(id, sbom.GeneratedFrom, source)
 	}
 	return id

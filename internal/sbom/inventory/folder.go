@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sbom"
 )
 
@@ -24,8 +25,10 @@ type folder struct {
 	notes []string
 }
 
-// ofFolder describes a folder: sources, or the root of a file system, or whatever lies in it.
-func ofFolder(ctx context.Context, path string, o Options) (*sbom.Document, error) {
+// Folder describes a folder, whatever lies at its root: sources, or the root of a file system, or other files. With
+// Meta.SourceURI it is taken for sources.
+func Folder(ctx context.Context, path string, o Options) (*sbom.Document, error) {
+	o.Limits = o.Limits.withDefaults()
 	base, err := baseName(path)
 	if err != nil {
 		return nil, err
@@ -50,7 +53,7 @@ func ofFolder(ctx context.Context, path string, o Options) (*sbom.Document, erro
 		return nil, err
 	}
 	p := &sbom.Package{Name: meta.Project, Version: meta.Version, Purpose: sbom.PurposeOther}
-	if sources.any() {
+	if sources.any() || meta.SourceURI != "" {
 		p.Purpose = sbom.PurposeSource
 	}
 	d.located(p)
@@ -194,6 +197,10 @@ func (d *describer) installed(id string, dir *os.Root, found *folder) error {
 		}
 	}
 	s, err := lists.read()
+	if gate.Code(err) != "" {
+		d.b.Note(id, "The lists of installed packages were not read: %s", err.Error())
+		return nil
+	}
 	if err != nil || s == nil {
 		return err
 	}

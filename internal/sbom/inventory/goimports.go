@@ -18,6 +18,8 @@ import (
 
 	"golang.org/x/mod/module"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sello-release/sello/internal/sbom"
 )
 
 // goPackage is a folder with Go files.
@@ -68,7 +70,34 @@ func (m *goMain) readImports(ctx context.Context, dir *os.Root, found *folder, o
 		slices.SortFunc(next, func(a, b goPackage) int { return strings.Compare(a.path, b.path) })
 		todo = next
 	}
+	m.graph(o.Graph)
 	return nil
+}
+
+// graph takes up what somebody else knows of who imports whom.
+func (m *goMain) graph(known sbom.Graph) {
+	keys := map[string]string{m.path: m.path} // module by its key in the graph
+	for p, g := range m.modules {
+		keys[sbom.Key(p, g.Version)] = p
+	}
+	for key, targets := range known {
+		from, ok := keys[key]
+		if !ok {
+			continue
+		}
+		if g := m.modules[from]; g != nil {
+			g.used, g.known = true, true
+		}
+		for _, target := range targets {
+			to, ok := keys[target]
+			if e := (edge{from, to}); ok && from != to && to != m.path {
+				m.modules[to].used, m.modules[to].known = true, true
+				if _, there := m.edges[e]; !there {
+					m.edges[e] = ""
+				}
+			}
+		}
+	}
 }
 
 // ownPackages gives the packages of the main module among the files that were found.

@@ -36,9 +36,10 @@ const (
 
 // Options say how to describe something.
 type Options struct {
-	Meta    sbom.Meta // Project is the name to give it, "" for its own; Created is never the zero time
-	Files   bool      // list all files, not only those that there is something to say about
-	GoCache string    // GOMODCACHE: where the sources of modules are looked for; "" for nowhere
+	Meta    sbom.Meta  // Project is the name to give it, "" for its own; Created is never the zero time
+	Files   bool       // list all files, not only those that there is something to say about
+	GoCache string     // GOMODCACHE: where the sources of modules are looked for; "" for nowhere
+	Graph   sbom.Graph // which modules import which, where somebody knows it better than the files tell
 	Limits  Limits
 }
 
@@ -84,7 +85,7 @@ func Of(ctx context.Context, path string, o Options) (*sbom.Document, error) {
 			return describe(ctx, path, o)
 		}
 	}
-	return ofFolder(ctx, path, o)
+	return Folder(ctx, path, o)
 }
 
 func unreadable(path string, err error) error {

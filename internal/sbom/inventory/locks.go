@@ -1,30 +1,178 @@
 package inventory
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/google/osv-scanner/pkg/lockfile"
+	"github.com/package-url/packageurl-go"
 
 	"github.com/sello-release/sello/internal/sbom"
 )
 
-// locked is a package that a lock file of another language than Go names.
+// lockFile is a file in which a project of another language than Go names what it depends on.
+type lockFile struct {
+	name     string
+	packages []locked
+	flaw     string
+}
+
+// locked is a package that a lock file names.
 type locked struct {
-	file    string // that names it
-	name    string
-	version string
-	purl    string
+	name, version, commit, purl string
+	dev                         bool // only for development
 }
 
-// readLocks reads the lock files among those that were found.
-func readLocks(_ context.Context, _ *os.Root, _ *folder, _ *sources) ([]locked, error) {
-	return nil, nil
-}
+// maxLocked bounds the packages of all lock files together.
+const maxLocked = 500_000
 
-// locked takes up the packages of lock files.
-func (d *describer) locked(root string, all []locked) error {
-	for _, l := range all {
-		id := d.b.Add(&sbom.Package{ID: sbom.ElementID("Package", l.name, l.version, l.purl), Name: l.name, Version: l.version, PURL: l.purl, Purpose: sbom.PurposeLibrary})
-		d.b.RelateSince(root, sbom.DependsOn, id, "named by "+l.file)
+// readLocks reads the lock files among those that were found, but for those of installed packages and of tests.
+func readLocks(ctx context.Context, dir *os.Root, found *folder) ([]lockFile, error) {
+	var out []lockFile
+	count := 0
+	for _, n := range found.files {
+		parts := strings.Split(path.Dir(n.name), "/")
+		if slices.Contains(parts, "node_modules") || slices.Contains(parts, "vendor") || slices.Contains(parts, "testdata") || path.Base(n.name) == "go.mod" {
+			continue
+		}
+		if e, _ := lockfile.FindExtractor(n.name, ""); e == nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		l := readLock(dir, n.name)
+		if count += len(l.packages); count > maxLocked {
+			d := defect{CodeTooLarge, fmt.Sprintf("more than %d packages in lock files", maxLocked)}
+			return nil, d.refusal(n.name)
+		}
+		out = append(out, l)
 	}
-	return nil
+	return out, nil
+}
+
+// readLock reads one lock file with a library that was made for it, and that promises less than we do.
+func readLock(dir *os.Root, name string) (l lockFile) {
+	l.name = name
+	defer func() {
+		if p := recover(); p != nil {
+			l.packages, l.flaw = nil, fmt.Sprintf("%.200v", p)
+		}
+	}()
+	f := &lockReader{dir: dir, name: name, left: new(int)}
+	*f.left = 20 // files that others name
+	data, err := readText(dir, name)
+	if err != nil {
+		l.flaw = reason(err)
+		return l
+	}
+	f.Reader = bytes.NewReader(data)
+	read, err := lockfile.ExtractDeps(f, "")
+	if err != nil {
+		l.flaw = shortError(err)
+	}
+	for _, p := range read.Packages {
+		if p.Name == "" || cleanText(p.Name) != p.Name || cleanText(p.Version) != p.Version {
+			l.flaw = "a package without a name that can be shown"
+			continue
+		}
+		l.packages = append(l.packages, locked{name: p.Name, version: p.Version, commit: p.Commit, purl: lockedPURL(p), dev: p.Ecosystem.IsDevGroup(p.DepGroups) && len(p.DepGroups) == 1})
+	}
+	return l
+}
+
+// cleanText gives a text without what cannot be shown.
+func cleanText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 32 || r == 127 || r == '\uFFFD' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// lockReader gives the library a file of the folder, and those beside it that it names.
+type lockReader struct {
+	io.Reader
+	dir  *os.Root
+	name string
+	left *int
+}
+
+func (f *lockReader) Path() string { return f.name }
+
+// Close does what the library expects of files.
+func (f *lockReader) Close() error { return nil }
+
+// Open opens a file that this one names, nowhere but in the folder.
+func (f *lockReader) Open(name string) (lockfile.NestedDepFile, error) {
+	if *f.left--; *f.left < 0 {
+		return nil, errors.New("too many files name each other")
+	}
+	if !path.IsAbs(name) {
+		name = path.Join(path.Dir(f.name), name)
+	}
+	data, err := readText(f.dir, path.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	return &lockReader{Reader: bytes.NewReader(data), dir: f.dir, name: name, left: f.left}, nil
+}
+
+// purlTypes gives package URLs' types of ecosystems.
+var purlTypes = map[lockfile.Ecosystem]string{lockfile.NpmEcosystem: packageurl.TypeNPM, lockfile.CargoEcosystem: packageurl.TypeCargo, lockfile.PipEcosystem: packageurl.TypePyPi,
+	lockfile.MavenEcosystem: packageurl.TypeMaven, lockfile.ComposerEcosystem: packageurl.TypeComposer, lockfile.BundlerEcosystem: packageurl.TypeGem, lockfile.NuGetEcosystem: packageurl.TypeNuget,
+	lockfile.PubEcosystem: packageurl.TypePub, lockfile.MixEcosystem: packageurl.TypeHex, lockfile.ConanEcosystem: packageurl.TypeConan, lockfile.CRANEcosystem: packageurl.TypeCran}
+
+// lockedPURL names a package as the purl specification has it for its type.
+func lockedPURL(p lockfile.PackageDetails) string {
+	kind, ok := purlTypes[p.Ecosystem]
+	if !ok {
+		return ""
+	}
+	namespace, name := "", p.Name
+	switch kind {
+	case packageurl.TypeMaven:
+		namespace, name, _ = strings.Cut(p.Name, ":")
+	case packageurl.TypePyPi:
+		name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	case packageurl.TypeNPM, packageurl.TypeComposer:
+		if i := strings.LastIndexByte(p.Name, '/'); i > 0 {
+			namespace, name = p.Name[:i], p.Name[i+1:]
+		}
+	}
+	if name == "" {
+		return ""
+	}
+	return packageurl.NewPackageURL(kind, namespace, name, p.Version, nil, "").ToString()
+}
+
+// locks takes up the packages of lock files.
+func (d *describer) locks(root string, all []lockFile) {
+	for _, l := range all {
+		switch {
+		case l.flaw != "":
+			d.b.Note(root, "%s cannot be read whole, and packages may be missing here: %s", l.name, l.flaw)
+		case len(l.packages) > 0:
+			d.b.Note(root, "%s names packages; which of them needs which is not described", l.name)
+		}
+		for _, p := range l.packages {
+			pkg := &sbom.Package{ID: sbom.ElementID("Package", p.name, p.version, p.purl, p.commit), Name: p.name, Version: p.version, PURL: p.purl, Purpose: sbom.PurposeLibrary}
+			if p.commit != "" {
+				pkg.SourceInfo = "git commit " + cleanText(p.commit)
+			}
+			why := "named by " + l.name
+			if p.dev {
+				why += ", only for development"
+			}
+			d.b.RelateSince(root, sbom.DependsOn, d.b.Add(pkg), why)
+		}
+	}
 }

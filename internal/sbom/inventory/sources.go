@@ -13,11 +13,11 @@ import (
 // sources are the projects that a folder holds the sources of.
 type sources struct {
 	modules []*goMain
-	locked  []locked
+	locks   []lockFile
 	notes   []string
 }
 
-func (s *sources) any() bool { return len(s.modules)+len(s.locked) > 0 }
+func (s *sources) any() bool { return len(s.modules)+len(s.locks) > 0 }
 
 // name is the path of the module at the folder's root.
 func (s *sources) name() string {
@@ -52,7 +52,7 @@ func readSources(ctx context.Context, dir *os.Root, found *folder, o Options) (*
 		s.notes = append(s.notes, "Modules below folders called testdata were passed over, as the Go command does")
 	}
 	var err error
-	s.locked, err = readLocks(ctx, dir, found, s)
+	s.locks, err = readLocks(ctx, dir, found)
 	return s, err
 }
 
@@ -66,7 +66,8 @@ func (d *describer) sources(root string, s *sources) error {
 			return err
 		}
 	}
-	return d.locked(root, s.locked)
+	d.locks(root, s.locks)
+	return nil
 }
 
 // maxText bounds the files of text that are read whole, in bytes.
