@@ -95,10 +95,13 @@ type Affected struct {
 	} `json:"ecosystem_specific,omitzero"`
 }
 
-// Import is a Go package with its vulnerable symbols, as Go's database names them; none means all.
+// Import is a Go package with its vulnerable symbols, as Go's database names them, and the systems on which they are; none
+// means all.
 type Import struct {
 	Path    string   `json:"path"`
 	Symbols []string `json:"symbols,omitempty"`
+	GOOS    []string `json:"goos,omitempty"`
+	GOARCH  []string `json:"goarch,omitempty"`
 }
 
 // UnmarshalJSON passes over ecosystem_specific that has another form than Go's.

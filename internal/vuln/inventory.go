@@ -167,6 +167,14 @@ func readFile(path, name string) (*Target, error) {
 		return nil, fmt.Errorf("find %s: %w", name, err)
 	}
 	t.Packages = modules(&b.BuildInfo)
+	for _, s := range b.Settings {
+		switch s.Key {
+		case "GOOS":
+			t.goos = s.Value
+		case "GOARCH":
+			t.goarch = s.Value
+		}
+	}
 	return t, nil
 }
 

@@ -49,7 +49,7 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbo
 			r.Notes = append(r.Notes, fmt.Sprintf("%s: its symbols cannot be read, so that it is not known what is called: %.200s", t.Name, err))
 		}
 		for _, m := range here {
-			m.take(found)
+			m.take(found, m.elsewhere(t))
 		}
 	}
 	for _, m := range all {
@@ -60,9 +60,29 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbo
 	return nil
 }
 
-// take takes what one program says; the nearest of several counts, and a program that says nothing leaves it unknown.
-func (m *match) take(found map[string]sighting) {
+// elsewhere holds when all that is vulnerable is so on other systems than the one that the program was built for.
+func (m *match) elsewhere(t Target) bool {
+	if t.goos == "" || t.goarch == "" {
+		return false
+	}
+	for _, a := range m.judgement.Matched {
+		here := func(i osv.Import) bool {
+			return (len(i.GOOS) == 0 || slices.Contains(i.GOOS, t.goos)) && (len(i.GOARCH) == 0 || slices.Contains(i.GOARCH, t.goarch))
+		}
+		if len(a.Ecosystem.Imports) == 0 || slices.ContainsFunc(a.Ecosystem.Imports, here) {
+			return false
+		}
+	}
+	return true
+}
+
+// take takes what one program says; the nearest of several counts, and a program that says nothing leaves it unknown, unless
+// it is about other systems.
+func (m *match) take(found map[string]sighting, elsewhere bool) {
 	s, ok := found[m.record.ID]
+	if !ok && elsewhere {
+		s, ok = sighting{reach: Required}, true
+	}
 	if !ok {
 		m.blind = true
 		return

@@ -53,6 +53,8 @@ type Target struct {
 	without, elsewhere int // packages without a package URL, and of kinds that OSV has no ecosystem for
 
 	program string          // path of a Go program, whose symbols can be read
+	goos    string          // what the program was built for; "" when it does not say
+	goarch  string          //
 	hashes  map[string]bool // digests of what a document describes
 }
 

@@ -191,7 +191,7 @@ func TestReach(t *testing.T) {
 	build(t, dir)
 	db := records{
 		stdlib("GO-2099-0001", `[{"path":"strings","symbols":["ToUpper"]}]`), stdlib("GO-2099-0002", `[{"path":"strings","symbols":["NewReplacer"]}]`),
-		stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`), strings.Replace(record("GO-2099-0004", "stdlib", "", ""), `,{"fixed":"1.2.0"}`, "", 1),
+		stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`), stdlib("GO-2099-0005", `[{"path":"strings","symbols":["ToUpper"],"goos":["plan9"]}]`), strings.Replace(record("GO-2099-0004", "stdlib", "", ""), `,{"fixed":"1.2.0"}`, "", 1),
 	}
 	check := func(targets []Target) map[string]Reach {
 		t.Helper()
@@ -215,7 +215,7 @@ func TestReach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Imported, "GO-2099-0003": Required, "GO-2099-0004": Unknown}
+	want := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Imported, "GO-2099-0003": Required, "GO-2099-0004": Unknown, "GO-2099-0005": Required}
 	if diff := cmp.Diff(want, check(targets)); diff != "" {
 		t.Error(diff)
 	}
@@ -225,7 +225,7 @@ func TestReach(t *testing.T) {
 		t.Error(diff)
 	}
 	doc.hashes = nil
-	want["GO-2099-0002"], want["GO-2099-0003"] = Unknown, Unknown
+	want["GO-2099-0002"], want["GO-2099-0003"], want["GO-2099-0005"] = Unknown, Unknown, Unknown
 	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
 		t.Error(diff)
 	}
