@@ -50,7 +50,7 @@ func Read(ctx context.Context, path string) ([]Target, error) {
 }
 
 func notReadable(path string, cause error) error {
-	return &gate.Refusal{Code: "vuln-input-invalid", Where: path, What: "this cannot be checked for vulnerabilities", Expected: "a Go program with build information, or an SPDX 2 or CycloneDX document in JSON", Fix: "give a program, an SBOM, or a folder of them", Cause: cause}
+	return &gate.Refusal{Code: "vuln-input-invalid", Where: path, What: "this cannot be checked for vulnerabilities", Expected: "a Go program with build information, or an SPDX or CycloneDX document", Fix: "give a program, an SBOM, or a folder of them", Cause: cause}
 }
 
 // readFolder takes every program and document of a folder. A folder with a go.mod is a module's source, in which they would

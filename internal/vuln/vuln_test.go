@@ -275,7 +275,7 @@ func TestStripped(t *testing.T) {
 }
 
 func TestRead(t *testing.T) {
-	spdx := `{"spdxVersion":"SPDX-2.3","packages":[{"name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]},{"name":"nothing"}]}`
+	spdx := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[{"SPDXID":"SPDXRef-m","name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]},{"SPDXID":"SPDXRef-n","name":"nothing"}]}`
 	cdx := `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"a","purl":"pkg:npm/a@1","components":[{"name":"b","purl":"pkg:npm/b@2"}]}]}`
 	for name, c := range map[string]struct {
 		file, text string

@@ -265,7 +265,7 @@ var texts = map[string]text{
 	"vuln-db-missing":               {"there is no database of vulnerabilities, or none is named", "mirror one, and give its folder with --db, in policy.vulnerabilities.database or in SELLO_VULN_DB"},
 	"vuln-db-stale":                 {"the database of vulnerabilities is older than allowed, does not say its age, or claims to be of the future", "mirror the database again; or allow an older one, which hides what was found since"},
 	"vuln-db-unreachable":           {"", "try again, check the URL, or use a mirror on disk"},
-	"vuln-input-invalid":            {"", "give a Go program with build information, an SPDX 2 or CycloneDX document in JSON, or a folder of them"},
+	"vuln-input-invalid":            {"", "give a Go program with build information, an SPDX or CycloneDX document, or a folder of them"},
 	"vuln-input-too-large":          {"a document or folder is larger than what is read", "give the folder of one release, or documents of single artifacts"},
 	"vuln-record-invalid":           {"", "get the database again; a broken record could hide a vulnerability"},
 	"vulnerability-found":           {"", "upgrade the package, or have a manager decide: sello vex create --id ID"},
