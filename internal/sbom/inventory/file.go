@@ -3,7 +3,9 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 
@@ -58,6 +60,9 @@ func lookAt(ctx context.Context, open func(string) (*os.File, error), path, name
 	n, flaw, err := looker.look(name, input{Reader: f, at: f, size: before.Size(), asked: asked}, 0)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !asked && isGoFile(filepath.Base(path)) {
+		n.imports = fileImports(io.NewSectionReader(f, 0, n.size))
 	}
 	after, err := f.Stat()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
@@ -20,25 +21,26 @@ import (
 // folder is what was found in a folder.
 type folder struct {
 	files []*node
-	links int // symbolic links
+	dirs  map[string][]*node // files by the folder that they lie in
+	links int                // symbolic links
 	git   bool
 	notes []string
 }
 
 // Folder describes a folder, whatever lies at its root: sources, or the root of a file system, or other files. With
 // Meta.SourceURI it is taken for sources.
-func Folder(ctx context.Context, path string, o Options) (*sbom.Document, error) {
+func Folder(ctx context.Context, at string, o Options) (*sbom.Document, error) {
 	o.Limits = o.Limits.withDefaults()
-	base, err := baseName(path)
+	base, err := baseName(at)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.OpenRoot(path)
+	dir, err := os.OpenRoot(at)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, unreadable(at, err)
 	}
 	defer dir.Close()
-	found, err := walk(ctx, dir, path, o.Limits)
+	found, err := walk(ctx, dir, at, o.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,7 @@ func (f *folder) sentences() []string {
 }
 
 // walk looks at all files of a folder, on all cores.
-func walk(ctx context.Context, dir *os.Root, path string, l Limits) (*folder, error) {
+func walk(ctx context.Context, dir *os.Root, at string, l Limits) (*folder, error) {
 	found := &folder{}
 	var names []string
 	err := fs.WalkDir(dir.FS(), ".", func(name string, e fs.DirEntry, err error) error {
@@ -104,7 +106,7 @@ func walk(ctx context.Context, dir *os.Root, path string, l Limits) (*folder, er
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil && name == ".":
-			return unreadable(path, err)
+			return unreadable(at, err)
 		case err != nil:
 			found.notes = append(found.notes, "Not described, since it cannot be read: "+cleanName(name)+": "+reason(err))
 			return nil
@@ -122,14 +124,14 @@ func walk(ctx context.Context, dir *os.Root, path string, l Limits) (*folder, er
 		}
 		if len(names) > l.Files {
 			d := defect{CodeTooLarge, fmt.Sprintf("more than %d files", l.Files)}
-			return d.refusal(path)
+			return d.refusal(at)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return found, found.look(ctx, dir, path, names, l)
+	return found, found.look(ctx, dir, at, names, l)
 }
 
 // reason gives what is wrong without the path, which is shown already.
@@ -141,38 +143,89 @@ func reason(err error) string {
 	return err.Error()
 }
 
-func (f *folder) look(ctx context.Context, dir *os.Root, path string, names []string, l Limits) error {
-	nodes, missing := make([]*node, len(names)), make([]string, len(names))
-	var left, next atomic.Int64
-	left.Store(int64(l.Files))
+// in gives the files that lie in a folder, "" or "." for the outermost; nil for a folder that is not there or holds none.
+func (f *folder) in(dir string) []*node {
+	if f.dirs == nil {
+		f.dirs = map[string][]*node{}
+		for _, n := range f.files {
+			in := path.Dir(n.name)
+			f.dirs[in] = append(f.dirs[in], n)
+		}
+	}
+	return f.dirs[path.Clean(dir)]
+}
+
+// look looks at the files of those names: each folder is opened once.
+func (f *folder) look(ctx context.Context, dir *os.Root, at string, names []string, l Limits) error {
+	byFolder := map[string][]int{}
+	var folders []string
+	for i, name := range names {
+		in := path.Dir(name)
+		if byFolder[in] == nil {
+			folders = append(folders, in)
+		}
+		byFolder[in] = append(byFolder[in], i)
+	}
+	w := &folderWorker{dir: dir, at: at, names: names, limits: l, nodes: make([]*node, len(names)), missing: make([]string, len(names))}
+	w.left.Store(int64(l.Files))
+	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= len(names) {
+				if i >= len(folders) {
 					return nil
 				}
-				n, _, err := lookAt(ctx, dir.Open, names[i], cleanName(names[i]), l, &left, false)
-				if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-					missing[i] = "Not described, since it cannot be read: " + cleanName(names[i]) + ": " + reason(err)
-					continue
+				if err := w.folder(ctx, folders[i], byFolder[folders[i]]); err != nil {
+					return err
 				}
-				if err != nil {
-					return fmt.Errorf("look at %s: %w", filepath.Join(path, filepath.FromSlash(names[i])), err)
-				}
-				nodes[i] = n
 			}
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for i, n := range nodes {
+	for i, n := range w.nodes {
 		if n != nil {
 			f.files = append(f.files, n)
 		} else {
-			f.notes = append(f.notes, missing[i])
+			f.notes = append(f.notes, w.missing[i])
+		}
+	}
+	return nil
+}
+
+// folderWorker looks at files, folder by folder.
+type folderWorker struct {
+	dir     *os.Root
+	at      string
+	names   []string
+	limits  Limits
+	left    atomic.Int64
+	nodes   []*node
+	missing []string // why there is no node
+}
+
+func (w *folderWorker) folder(ctx context.Context, in string, files []int) error {
+	dir, err := w.dir.OpenRoot(filepath.FromSlash(in))
+	if err == nil {
+		defer dir.Close()
+	}
+	for _, i := range files {
+		name := cleanName(w.names[i])
+		var n *node
+		at := err
+		if at == nil {
+			n, _, at = lookAt(ctx, dir.Open, path.Base(w.names[i]), name, w.limits, &w.left, false)
+		}
+		switch {
+		case errors.Is(at, fs.ErrPermission) || errors.Is(at, fs.ErrNotExist):
+			w.missing[i] = "Not described, since it cannot be read: " + name + ": " + reason(at)
+		case at != nil:
+			return fmt.Errorf("look at %s: %w", filepath.Join(w.at, filepath.FromSlash(w.names[i])), at)
+		default:
+			w.nodes[i] = n
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,13 +28,14 @@ type goPackage struct {
 	path  string // import path
 	owner string // path of the module that it is in
 	dir   *os.Root
-	in    string // in dir
+	in    string  // in dir
+	files []*node // in the folder that is described, where they were read already; nil elsewhere
 }
 
 // readImports follows the imports of the module's packages through everything that is vendored or in the module cache, for all platforms and
 // build tags, without tests. Each module that is reached gets the packages that brought it in.
 func (m *goMain) readImports(ctx context.Context, dir *os.Root, found *folder, o Options) error {
-	roots := &goRoots{main: dir, m: m, cache: o.GoCache, open: map[string]*os.Root{}}
+	roots := &goRoots{main: dir, m: m, cache: o.GoCache, open: map[string]*os.Root{}, found: found}
 	defer roots.Close()
 	todo := m.ownPackages(dir, found)
 	seen := map[string]bool{}
@@ -63,7 +65,11 @@ func (m *goMain) readImports(ctx context.Context, dir *os.Root, found *folder, o
 				g.used = true
 				if at, in, ok := roots.find(g, target); ok {
 					g.known = true
-					next = append(next, goPackage{target, owner, at, in})
+					p := goPackage{path: target, owner: owner, dir: at, in: in}
+					if at == dir {
+						p.files = found.in(in)
+					}
+					next = append(next, p)
 				}
 			}
 		}
@@ -123,7 +129,7 @@ func (m *goMain) ownPackages(dir *os.Root, found *folder) []goPackage {
 		if rel = strings.Trim(rel, "/"); !ok || skipped(rel) || within(in, m.dir, nested) {
 			continue
 		}
-		out = append(out, goPackage{path.Join(m.path, rel), m.path, dir, cmp.Or(in, ".")})
+		out = append(out, goPackage{path: path.Join(m.path, rel), owner: m.path, dir: dir, in: cmp.Or(in, "."), files: found.in(in)})
 	}
 	slices.SortFunc(out, func(a, b goPackage) int { return strings.Compare(a.path, b.path) })
 	return out
@@ -165,6 +171,7 @@ type goRoots struct {
 	main  *os.Root
 	m     *goMain
 	cache string
+	found *folder
 	open  map[string]*os.Root // nil for what is not there
 }
 
@@ -180,15 +187,13 @@ func (r *goRoots) Close() {
 func (r *goRoots) find(g *goModule, target string) (dir *os.Root, in string, ok bool) {
 	if r.m.vendored {
 		in := path.Join(r.m.dir, "vendor", target)
-		info, err := r.main.Stat(filepath.FromSlash(in))
-		return r.main, in, err == nil && info.IsDir()
+		return r.main, in, r.found.in(in) != nil
 	}
 	rest := strings.Trim(strings.TrimPrefix(target, g.Path), "/")
 	linked := g.linked()
 	if isFolder(linked.Path) {
 		in := path.Join(r.m.dir, linked.Path, rest) // one outside of the folder is not opened
-		info, err := r.main.Stat(filepath.FromSlash(in))
-		return r.main, in, err == nil && info.IsDir()
+		return r.main, in, r.found.in(in) != nil
 	}
 	dir, known := r.open[linked.String()]
 	if !known {
@@ -224,22 +229,36 @@ var headers = sync.Pool{New: func() any { b := make([]byte, 8<<10); return &b }}
 
 // imports gives what the package's files import. A file that cannot be parsed imports nothing: the Go command would not build it either.
 func (p goPackage) imports() []string {
-	d, err := p.dir.Open(filepath.FromSlash(p.in))
-	if err != nil {
-		return nil
-	}
-	defer d.Close()
-	entries, err := d.ReadDir(-1)
-	if err != nil {
-		return nil
-	}
 	seen := map[string]bool{}
+	for _, n := range p.files {
+		for _, target := range n.imports {
+			seen[target] = true
+		}
+	}
+	if p.files == nil {
+		p.read(seen)
+	}
+	out := slices.Collect(keys(seen))
+	slices.Sort(out)
+	return out
+}
+
+// read reads the package's files from the disk.
+func (p goPackage) read(seen map[string]bool) {
+	in, err := p.dir.OpenRoot(filepath.FromSlash(p.in))
+	if err != nil {
+		return
+	}
+	defer in.Close()
+	entries, err := fs.ReadDir(in.FS(), ".")
+	if err != nil {
+		return
+	}
 	for _, e := range entries {
-		name := e.Name()
-		if !e.Type().IsRegular() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || name[0] == '.' || name[0] == '_' {
+		if !e.Type().IsRegular() || !isGoFile(e.Name()) {
 			continue
 		}
-		f, err := p.dir.Open(filepath.Join(filepath.FromSlash(p.in), name))
+		f, err := in.Open(e.Name())
 		if err != nil {
 			continue
 		}
@@ -248,9 +267,11 @@ func (p goPackage) imports() []string {
 		}
 		f.Close()
 	}
-	out := slices.Collect(keys(seen))
-	slices.Sort(out)
-	return out
+}
+
+// isGoFile reports whether a file of that name is built, when it is not left out for a platform or tag.
+func isGoFile(name string) bool {
+	return strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && name[0] != '.' && name[0] != '_'
 }
 
 // fileImports reads the beginning of a Go file, and more only when its imports do not end in it.

@@ -22,6 +22,7 @@ type node struct {
 	format  string       // of an archive: tar, tar.gz, zip …; "" for none
 	members []*node      // of an archive, by name
 	system  *system      // what a distribution installed in an archive
+	imports []string     // of a Go file that is no test, in a folder
 	notes   []string
 }
 
