@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/strictyaml"
 )
 
@@ -88,20 +89,20 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // values are what the flags take that name one of a few things.
 var values = []struct {
-	flag    string
-	allowed []string
+	command, flag string // command and all below it
+	allowed       []string
 }{
-	{"output", []string{"text", "json"}},
-	{"progress", []string{"auto", "tty", "plain", "json"}},
-	{"engine", []string{"bubblewrap", "host"}},
-	{"format", []string{"spdx-json", "spdx-tag", "cyclonedx"}},
+	{"sello", "output", []string{"text", "json"}},
+	{"sello", "progress", []string{"auto", "tty", "plain", "json"}},
+	{"sello", "engine", []string{"bubblewrap", "host"}},
+	{"sello sbom", "format", format.Names},
 }
 
 // checkFlags refuses wrong values before a verb begins, so that nothing is written for them.
 func (a *app) checkFlags(cmd *cobra.Command) error {
 	for _, v := range values {
 		f := cmd.Flags().Lookup(v.flag)
-		if f == nil || slices.Contains(v.allowed, f.Value.String()) {
+		if f == nil || !strings.HasPrefix(cmd.CommandPath()+" ", v.command+" ") || slices.Contains(v.allowed, f.Value.String()) {
 			continue
 		}
 		given := f.Value.String()

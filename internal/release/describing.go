@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,7 +92,7 @@ func (a *assembly) describeRelease(ctx context.Context) ([]stage.Artifact, error
 // them has no influence, so that whoever stages the same commit gets the same bytes.
 func (a *assembly) describeSource(ctx context.Context) (stage.Artifact, *sbom.Linked, error) {
 	meta := a.sbomMeta()
-	doc, err := inventory.Folder(ctx, a.sourceRoot(), inventory.Options{Meta: meta, Files: true, Graph: a.moduleGraph()})
+	doc, err := inventory.Folder(ctx, a.sourceRoot(), inventory.Options{Meta: meta, Files: true, Graph: a.moduleGraph(), Go: a.goVersion()})
 	if err != nil {
 		return stage.Artifact{}, nil, fmt.Errorf("describe source: %w", err)
 	}
@@ -197,6 +198,20 @@ func (a *assembly) sbomMeta() sbom.Meta {
 		Project: a.plan.Definition.Project, Version: a.plan.Values.Version, SourceURI: a.origin.source.URI,
 		Commit: a.origin.source.Commit, Created: a.plan.Time, Licenses: a.licenses(),
 	}
+}
+
+// goVersion names the toolchain of the release's builds, "" when there are several or none.
+func (a *assembly) goVersion() string {
+	all := map[string]bool{}
+	for _, name := range a.buildNames() {
+		if v := a.of(name).toolchain.Version; v != "" {
+			all[v] = true
+		}
+	}
+	if len(all) != 1 {
+		return ""
+	}
+	return slices.Collect(maps.Keys(all))[0]
 }
 
 // licensePlaces are where the modules of the release's builds are, and their toolchains: what the builds mounted, and nothing else of this machine.

@@ -105,12 +105,16 @@ func (d *Builder) module(m debug.Module, kind string) string {
 	return d.Add(p)
 }
 
-// GoParts takes up the standard library and the toolchain of a version as the toolchain spells it: go1.26.8.
+// GoParts takes up the standard library and the toolchain of a version as the toolchain spells it: go1.26.8; "" when it is not known.
 func (d *Builder) GoParts(goVersion string) (stdlib, toolchain string) {
 	first, _, _ := strings.Cut(goVersion, " ") // "go1.26.8 X:experiment"
 	released := ""
 	if version.IsValid(first) {
 		released = strings.TrimPrefix(first, "go")
+	}
+	info := "Go version " + goVersion
+	if goVersion == "" {
+		info = "The version of Go is chosen by who builds"
 	}
 	part := func(name, purpose string) string {
 		return d.Add(&Package{
@@ -118,7 +122,7 @@ func (d *Builder) GoParts(goVersion string) (stdlib, toolchain string) {
 			ID:         ElementID("Go", name, goVersion),
 			Version:    cmp.Or(released, goVersion),
 			PURL:       purl(name, released, ""),
-			SourceInfo: "Go version " + goVersion,
+			SourceInfo: info,
 			Purpose:    purpose,
 		})
 	}

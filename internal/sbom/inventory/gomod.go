@@ -24,7 +24,8 @@ import (
 type goMain struct {
 	dir       string // in the folder; "" for its root
 	path      string
-	goVersion string // go1.26.8: what go.mod asks for at least
+	goVersion string // go1.26.8: of the toolchain; "" when go.mod names none
+	goAtLeast string // what go.mod asks for at least
 	modules   map[string]*goModule
 	edges     map[edge]string // which package it is that imports
 	vendored  bool
@@ -57,9 +58,9 @@ func readGoMain(ctx context.Context, dir *os.Root, found *folder, in string, o O
 	}
 	m.path = f.Module.Mod.Path
 	if f.Go != nil {
-		m.goVersion = "go" + f.Go.Version
+		m.goAtLeast = "go" + f.Go.Version
 	}
-	if f.Toolchain != nil && strings.HasPrefix(f.Toolchain.Name, "go1") {
+	if m.goVersion = o.Go; m.goVersion == "" && f.Toolchain != nil && strings.HasPrefix(f.Toolchain.Name, "go1") {
 		m.goVersion = f.Toolchain.Name
 	}
 	full, err := modfile.Parse(name, data, nil) // ParseLax leaves out replacements
@@ -225,10 +226,14 @@ func (d *describer) goMain(root string, m *goMain) error {
 	for _, text := range m.notes {
 		d.b.Note(main, "%s", text)
 	}
-	if m.goVersion != "" {
+	if m.goVersion != "" || m.goAtLeast != "" { // the least version is no version that anything was built with
 		stdlib, toolchain := d.b.GoParts(m.goVersion)
-		d.b.RelateSince(main, sbom.DependsOn, stdlib, "go.mod asks for this version at least; a build may use a later one")
-		d.b.RelateSince(toolchain, sbom.BuildToolOf, main, "go.mod asks for this version at least; a build may use a later one")
+		why := ""
+		if m.goAtLeast != "" {
+			why = "go.mod asks for " + m.goAtLeast + " at least"
+		}
+		d.b.RelateSince(main, sbom.DependsOn, stdlib, why)
+		d.b.RelateSince(toolchain, sbom.BuildToolOf, main, why)
 	}
 	elements := map[string]string{m.path: main}
 	for _, p := range slices.Sorted(keys(m.modules)) {

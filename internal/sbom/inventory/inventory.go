@@ -39,6 +39,7 @@ type Options struct {
 	Meta    sbom.Meta  // Project is the name to give it, "" for its own; Created is never the zero time
 	Files   bool       // list all files, not only those that there is something to say about
 	GoCache string     // GOMODCACHE: where the sources of modules are looked for; "" for nowhere
+	Go      string     // the toolchain that builds the Go sources, where somebody knows it better than go.mod tells: go1.26.8
 	Graph   sbom.Graph // which modules import which, where somebody knows it better than the files tell
 	Limits  Limits
 }
