@@ -42,6 +42,7 @@ func parseDocument(t *Target, data []byte, where string) error {
 		for _, c := range p.Checksums {
 			t.hashes[c.Value] = true
 		}
+		t.sources = t.sources || described[p.ID] && p.Purpose == sbom.PurposeSource
 		if p.PURL == "" && (described[p.ID] || isArtifact(p)) {
 			continue
 		}

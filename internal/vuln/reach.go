@@ -34,7 +34,7 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbo
 		}
 		if t.program == "" {
 			for _, m := range here {
-				m.blind = m.blind || !described(t, m.pkg, targets)
+				m.look(t, targets)
 			}
 			continue
 		}
@@ -93,11 +93,31 @@ func (m *match) take(found map[string]sighting, elsewhere bool) {
 	m.symbols = append(m.symbols, s.symbols...)
 }
 
+// look takes what a document says. What sources name counts by the programs that were built from them: what none of those
+// links is required, and no more.
+func (m *match) look(doc Target, targets []Target) {
+	programs := slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" })
+	switch {
+	case described(doc, m.pkg, targets):
+	case doc.sources && programs && m.pkg.Ecosystem == "Go":
+		if m.reach == Unknown && !slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" && t.has(m.pkg) }) {
+			m.reach = Required
+		}
+	default:
+		m.blind = true
+	}
+}
+
+// has holds when a target has the package in that version.
+func (t Target) has(p osv.Package) bool {
+	return slices.ContainsFunc(t.Packages, func(q osv.Package) bool { return q.Name == p.Name && q.Version == p.Version })
+}
+
 // described holds when a document describes, by digest, a program among the targets that has the package: the program says
 // what is called.
 func described(doc Target, p osv.Package, targets []Target) bool {
 	return slices.ContainsFunc(targets, func(t Target) bool {
-		return t.program != "" && doc.hashes[t.SHA256] && slices.ContainsFunc(t.Packages, func(q osv.Package) bool { return q.Name == p.Name && q.Version == p.Version })
+		return t.program != "" && doc.hashes[t.SHA256] && t.has(p)
 	})
 }
 

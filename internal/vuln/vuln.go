@@ -56,6 +56,7 @@ type Target struct {
 	goos    string          // what the program was built for; "" when it does not say
 	goarch  string          //
 	hashes  map[string]bool // digests of what a document describes
+	sources bool            // a document that describes sources, and nothing that was built
 }
 
 // Finding is a vulnerability of a package.

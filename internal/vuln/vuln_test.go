@@ -224,7 +224,15 @@ func TestReach(t *testing.T) {
 	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
 		t.Error(diff)
 	}
-	doc.hashes = nil
+	// So does one about sources, with programs that were built from them; alone it leaves it unknown.
+	doc.hashes, doc.sources = nil, true
+	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
+		t.Error(diff)
+	}
+	if got := check([]Target{doc}); got["GO-2099-0003"] != Unknown {
+		t.Errorf("%v", got)
+	}
+	doc.sources = false
 	want["GO-2099-0002"], want["GO-2099-0003"], want["GO-2099-0005"] = Unknown, Unknown, Unknown
 	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
 		t.Error(diff)
