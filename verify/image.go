@@ -75,7 +75,7 @@ func (v *verifier) oneImage(ctx context.Context, from registry.Source, root ocis
 	r := &Report{Artifact: name, Scope: ScopeImage, Files: 1}
 	var f findings
 	v.checkTrust(&f)
-	j := imageJudge{verifier: v, findings: &f, report: r, from: from, name: name, tag: ref.Tag}
+	j := imageJudge{verifier: v, findings: &f, report: r, from: from, name: name, tag: ref.Tag, repository: ref.Name()}
 	if v.StageFile != nil {
 		list, ok := v.openStage(&f, r, v.StageFile)
 		if !ok {
@@ -122,7 +122,7 @@ func LayoutDir(ctx context.Context, dir string, o Options) (*Report, error) {
 			continue
 		}
 		found++
-		j := imageJudge{verifier: v, findings: &f, report: r, from: layout, name: cmp.Or(root.Annotations[ocispec.AnnotationRefName], root.Digest.String()), whole: true}
+		j := imageJudge{verifier: v, findings: &f, report: r, from: layout, name: cmp.Or(root.Annotations[ocispec.AnnotationRefName], root.Digest.String()), tag: tagIn(root), whole: true}
 		if err := j.judge(ctx, root); err != nil {
 			return nil, fmt.Errorf("verify %s: %w", dir, err)
 		}
@@ -131,6 +131,12 @@ func LayoutDir(ctx context.Context, dir string, o Options) (*Report, error) {
 		f.fail(Check{ID: "image-missing", Subject: dir}, &gate.Refusal{Code: "image-missing", What: "the layout holds no image", Where: dir, Expected: "at least one in index.json", Fix: "copy the image with its referrers, for example with oras cp -r"})
 	}
 	return f.into(r), nil
+}
+
+// tagIn gives the tag that an image has in its layout: tools write it alone, or after the repository's name.
+func tagIn(root ocispec.Descriptor) string {
+	name := root.Annotations[ocispec.AnnotationRefName]
+	return name[strings.LastIndexByte(name, ':')+1:]
 }
 
 // IsImage reports whether arg names an image in a registry, with a tag or a digest.
@@ -150,13 +156,14 @@ func isLayout(dir string) bool {
 type imageJudge struct {
 	*verifier
 	*findings
-	report *Report
-	from   registry.Source
-	name   string
-	tag    string       // that the image was asked for by; "" for none
-	list   *stage.Stage // the stage that the image is of, when one is known
-	image  *stage.Image // the image in it
-	whole  bool         // read every blob too
+	report     *Report
+	from       registry.Source
+	name       string
+	tag        string       // that the image was asked for by, or has in its layout; "" for none
+	repository string       // where it is; "" in a layout
+	list       *stage.Stage // the stage that the image is of, when one is known
+	image      *stage.Image // the image in it
+	whole      bool         // read every blob too
 
 	unreleased bool // a stage: no release statement is looked for
 

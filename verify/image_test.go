@@ -380,6 +380,10 @@ var imageRefusals = map[string]struct {
 	"bill of another image":  {code: "subject-mismatch", change: func(_ *vt.World, d, other *imageDraft) { d.sbomAbout = other.root }, ask: wantSBOM},
 	"nothing of the release": {code: "release-statement-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.statement, d.bare = nil, true }, ask: wantRelease},
 	"no stage.json":          {code: "stage-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.bare = true }, ask: wantRelease},
+	"evidence taken away": {code: "stage-missing", change: func(_ *vt.World, d, _ *imageDraft) {
+		d.bare = true
+		d.statement = append(d.statement, attest.Subject{Name: stage.FileName, Digest: map[string]string{"sha256": strings.Repeat("9", 64)}})
+	}},
 	"stage.json of another release": {code: "stage-missing", change: func(_ *vt.World, d, _ *imageDraft) {
 		d.named = func(n map[string]string) { n[stage.FileName] = strings.Repeat("9", 64) }
 	}, ask: wantRelease},
@@ -528,6 +532,62 @@ func TestManifestOfOnePlatform(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, r, "image-unlisted")
+}
+
+// Whoever may set a tag can set it to another image of the same release, signed off like the right one, or to one platform's part.
+func TestAnotherImageOfTheRelease(t *testing.T) {
+	t.Parallel()
+	host := rt.InProcess(t)
+	w := vt.NewWorld(t)
+	name, copied := host+"/team/age", host+"/copies/age"
+	d, right := newImage(t, w, 1), newImage(t, w, 2)
+	d.statement = append(d.statement, attest.Subject{Name: verify.ImageName(name), Digest: sha(right.root)})
+	d.sign(t)
+	for _, repository := range []string{name, copied} {
+		d.inRegistry(t, repository)
+		repo, err := registry.Open(repository, registry.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tag, desc := range map[string]ocispec.Descriptor{vt.Version: d.root, "v1": d.platforms[0]} {
+			if err := repo.Tag(t.Context(), desc, tag); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for reference, want := range map[string]string{
+		name + ":" + vt.Version: "image-mismatch", name + "@" + d.root.Digest.String(): "image-mismatch", name + ":v1": "image-mismatch",
+		copied + ":" + vt.Version: "", copied + "@" + d.platforms[0].Digest.String(): "", copied + ":v1": "image-mismatch",
+	} {
+		r, err := verify.Any(t.Context(), reference, options(w))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := gate.Code(r.Err()); got != want {
+			t.Errorf("%s: %q, want %q: %v", reference, got, want, r.Err())
+		}
+	}
+}
+
+// The tag that a layout gives an image is held to the image's version as a registry's is.
+func TestTagInALayout(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	for tag, want := range map[string]string{vt.Version: "", "team/age:" + vt.Version: "", "v1.4.3": "release-version-mismatch", "team/age:v2": "release-version-mismatch", "latest": ""} {
+		d := newImage(t, w, 1)
+		d.sign(t)
+		dir := t.TempDir()
+		d.writeLayout(t, dir, d.root)
+		index := strings.Replace(string(vt.Read(t, dir, "index.json")), `"image-0"`, `"`+tag+`"`, 1)
+		vt.Write(t, dir, "index.json", []byte(index))
+		r, err := verify.LayoutDir(t.Context(), dir, options(w))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := gate.Code(r.Err()); got != want {
+			t.Errorf("%s: %q, want %q: %v", tag, got, want, r.Err())
+		}
+	}
 }
 
 // A registry's word counts for nothing: content that is not what its digest says is an error, whatever refers to it.

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -116,7 +117,7 @@ func (j *imageJudge) statement(ctx context.Context, root ocispec.Descriptor, kep
 					}
 				}
 				return &gate.Refusal{Code: "image-unlisted", What: "the release statement that is attached to this image does not name it", Expected: index, Fix: "do not use it: it does not belong to the release"}
-			}})
+			}}, step{"image-mismatch", func(c *Check) error { return j.rightRepository(c, root, index, said) }})
 		}
 		if ok {
 			j.add(tried)
@@ -171,7 +172,11 @@ func namedBy(kept []evidence, said map[string]string) []evidence {
 func (j *imageJudge) signedOff(ctx context.Context, root ocispec.Descriptor, kept []evidence, said map[string]string) error {
 	switch {
 	case said != nil:
-		kept = namedBy(kept, said)
+		if kept = namedBy(kept, said); len(kept) == 0 && said[stage.FileName] != "" {
+			j.fail(Check{Subject: stage.FileName}, &gate.Refusal{Code: "stage-missing", What: "the stage.json that the release statement names is not attached to the image, so that sign-offs cannot be judged",
+				Where: j.name, Expected: "sha256:" + said[stage.FileName], Fix: "copy the image with its referrers; if the registry has none, verify the release's folder"})
+			return nil
+		}
 	case j.list != nil: // and the sign-offs over it were judged by who gave it
 		kept = nil
 	default:
@@ -179,8 +184,8 @@ func (j *imageJudge) signedOff(ctx context.Context, root ocispec.Descriptor, kep
 	}
 	if len(kept) == 0 {
 		if j.RequireRelease {
-			j.fail(Check{Subject: stage.FileName}, &gate.Refusal{Code: "stage-missing", What: "the stage.json that the release statement names is not attached to the image, so that sign-offs cannot be judged",
-				Where: j.name, Expected: "sha256:" + said[stage.FileName], Fix: "copy the image with its referrers; if the registry has none, verify the release's folder"})
+			j.fail(Check{Subject: stage.FileName}, &gate.Refusal{Code: "stage-missing", What: "neither stage.json nor sign-offs are attached to the image", Where: j.name, Expected: stage.FileName,
+				Fix: "copy the image with its referrers; if the registry has none, it was not released: do not use it"})
 		} else if j.list == nil {
 			j.skip("sign-off-missing", j.name, "no sign-offs are attached to the image; to check them, verify the release's folder")
 		}
@@ -236,16 +241,45 @@ func (j *imageJudge) judgeEvidence(ctx context.Context, f *findings, r *Report, 
 	return list, nil
 }
 
-// rightTag holds that a tag like v1 or v1.2 names an image of such a version.
+// rightRepository holds that a repository that the release statement names has the image that it names for it, and that a tag names
+// the image and not one platform's part of it. A copy in another repository is any image of the release: what it is called is for who
+// copied it.
+func (j *imageJudge) rightRepository(c *Check, root ocispec.Descriptor, index string, said map[string]string) error {
+	sum, known := said[ImageName(j.repository)]
+	c.Expected, c.Actual = "sha256:"+sum, index
+	if !known {
+		c.Expected = ""
+	}
+	if j.tag != "" {
+		c.Actual = root.Digest.String()
+	}
+	if known && c.Actual != c.Expected || j.tag != "" && root.Digest.String() != index {
+		return &gate.Refusal{Code: "image-mismatch", What: "this is an image of the release, but not the one that it has under this name", Expected: orElse(c.Expected, index), Actual: root.Digest.String(),
+			Fix: "do not use it under this name: somebody set the tag, or copied another image here"}
+	}
+	return nil
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// rightTag holds that a tag like v1, v1.2 or v1.2.3 names an image of such a version.
 func (j *imageJudge) rightTag() {
 	version, tag := j.report.Version, "v"+strings.TrimPrefix(j.tag, "v")
-	if j.tag == "" || version == "" || !semver.IsValid(tag) || tag != semver.Major(tag) && tag != semver.MajorMinor(tag) {
+	if j.tag == "" || version == "" || !semver.IsValid(tag) || j.image != nil && slices.Contains(j.image.Tags, j.tag) {
 		return
 	}
 	j.chain(Check{Subject: j.name, Where: j.tag}, step{"release-version-mismatch", func(c *Check) error {
-		have := semver.MajorMinor(version)
-		if tag == semver.Major(tag) {
+		have := version
+		switch tag {
+		case semver.Major(tag):
 			have = semver.Major(version)
+		case semver.MajorMinor(tag):
+			have = semver.MajorMinor(version)
 		}
 		return equal(c, "release-version-mismatch", "the tag names an image of another version, "+version, tag, have)
 	}})

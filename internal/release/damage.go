@@ -51,7 +51,12 @@ func (s *staged) inStage(where string) string {
 	if s.list.Find(name) != nil || s.list.Find(where) != nil {
 		return s.File(where)
 	}
-	return s.Prefix() + where
+	for _, other := range []string{stage.ImagesFolder + "/", stage.SignOffFolder + "/", stage.FileName} {
+		if strings.HasPrefix(where+"/", other) || where == other {
+			return s.Prefix() + where
+		}
+	}
+	return s.File(where)
 }
 
 // lacking looks at names and sizes only: it gives what the stage lists and its bucket does not have, and what has
