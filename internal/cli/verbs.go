@@ -198,8 +198,8 @@ none is set unless every image is in its place.`,
 				return a.promoteManifest(cmd, m, trustFile)
 			case m.File != "":
 				return usage("a release file and --manifest were both given", "give one of them")
-			case m.DryRun || m.Images != "" || trustFile != "":
-				return usage("--dry-run, --images and --trust are for a promotion manifest", "sello promote --manifest FILE, or leave the flag out")
+			case m.DryRun || m.Images != "" || trustFile != "" || m.Released:
+				return usage("--dry-run, --images, --trust and --require-release are for a promotion manifest", "sello promote --manifest FILE, or leave the flag out")
 			case len(args) == 0:
 				return usage("there is nothing to promote", "sello promote RELEASE-FILE, or sello promote --manifest FILE")
 			}
@@ -223,12 +223,16 @@ none is set unless every image is in its place.`,
 	f.StringVar(&m.File, "manifest", "", "promotion manifest: a file, or a folder with promoter-manifest.yaml and images.yaml")
 	f.StringVar(&m.Images, "images", "", "images.yaml, when --manifest names promoter-manifest.yaml")
 	f.StringVar(&trustFile, "trust", "", "with --manifest: a trust file that every image has to verify with")
+	f.BoolVar(&m.Released, "require-release", false, "with --trust: every image has to be of a release, with its sign-offs")
 	f.BoolVar(&m.DryRun, "dry-run", false, "with --manifest: look, and change nothing")
 	return cmd
 }
 
 // promoteManifest makes registries hold what a promotion manifest lists.
 func (a *app) promoteManifest(cmd *cobra.Command, m release.ManifestOptions, trustFile string) error {
+	if m.Released && trustFile == "" {
+		return usage("--require-release needs to know whom to trust", "add --trust trust.yaml")
+	}
 	if trustFile != "" {
 		data, err := a.readTrust(trustFile)
 		if err != nil {

@@ -48,15 +48,7 @@ func (s CopyStats) Add(o CopyStats) CopyStats {
 // let people delete them; those of an attestation that is there are not. The statistics are of what was done,
 // also when an error ended it.
 func Copy(ctx context.Context, from Source, to *Repository, root ocispec.Descriptor, o CopyOptions) (CopyStats, error) {
-	if o.Concurrency <= 0 {
-		o.Concurrency = 8
-	}
-	if o.MaxManifests <= 0 {
-		o.MaxManifests = 20_000
-	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	c := &copier{from: from, to: to, o: o, stop: stop, slots: make(chan struct{}, o.Concurrency), tasks: map[digest.Digest]*task{}}
+	o = o.withDefaults()
 	if why := badReferrer(root); why != "" {
 		return CopyStats{}, &gate.Refusal{Code: "manifest-invalid", What: "this is no image: " + why, Where: root.Digest.String(),
 			Fix: "name an image's manifest or index"}
@@ -64,7 +56,32 @@ func Copy(ctx context.Context, from Source, to *Repository, root ocispec.Descrip
 	if root.Size > MaxManifest {
 		return CopyStats{}, tooLarge(root.Digest.String())
 	}
-	err := c.manifest(ctx, root, nil, nil)
+	return run(ctx, from, to, o, func(ctx context.Context, c *copier) error { return c.manifest(ctx, root, nil, nil) })
+}
+
+// Attach copies manifests that have subject as their subject, which is in to already, and makes sure that to lists them.
+func Attach(ctx context.Context, from Source, to *Repository, subject ocispec.Descriptor, referrers []ocispec.Descriptor) (CopyStats, error) {
+	return run(ctx, from, to, CopyOptions{WithoutReferrers: true}.withDefaults(), func(ctx context.Context, c *copier) error {
+		return c.list(ctx, part{desc: subject}, referrers)
+	})
+}
+
+func (o CopyOptions) withDefaults() CopyOptions {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 8
+	}
+	if o.MaxManifests <= 0 {
+		o.MaxManifests = 20_000
+	}
+	return o
+}
+
+// run gives the first failure of do, and what was done until then.
+func run(ctx context.Context, from Source, to *Repository, o CopyOptions, do func(context.Context, *copier) error) (CopyStats, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	c := &copier{from: from, to: to, o: o, stop: stop, slots: make(chan struct{}, o.Concurrency), tasks: map[digest.Digest]*task{}}
+	err := do(ctx, c)
 	if err != nil {
 		stop(err)
 		err = context.Cause(ctx)
@@ -278,7 +295,7 @@ func (c *copier) holder(d ocispec.Descriptor) string {
 // the target lists it: where there is no referrers API, a list that another process
 // wrote at the same moment can lose an entry.
 func (c *copier) referrers(ctx context.Context, p part) error {
-	var source, have []ocispec.Descriptor
+	var source []ocispec.Descriptor
 	err := c.slot(ctx, func() (err error) {
 		source, err = c.from.Referrers(ctx, p.desc, "")
 		return err
@@ -286,6 +303,12 @@ func (c *copier) referrers(ctx context.Context, p part) error {
 	if err != nil || len(source) == 0 {
 		return err
 	}
+	return c.list(ctx, p, source)
+}
+
+// list copies referrers of a manifest, and makes sure that the target lists them.
+func (c *copier) list(ctx context.Context, p part, source []ocispec.Descriptor) error {
+	var have []ocispec.Descriptor
 	for round := range 4 {
 		err := c.slot(ctx, func() (err error) {
 			have, err = c.to.Referrers(ctx, p.desc, "")

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
@@ -372,6 +373,62 @@ func TestATransferThatStandsStillEnds(t *testing.T) {
 		_, err = io.ReadAll(rc)
 	}
 	wantCode(t, err, "registry-unavailable")
+}
+
+// Where there is no referrers API a list of referrers is a tag that somebody can delete: what is attached is listed again.
+func TestAttachListsAgain(t *testing.T) {
+	eachKind(t, func(t *testing.T, _ rt.Kind, host string) {
+		m := rt.NewMemory()
+		root := m.Image(t, rt.Spec{Seed: 1, Attested: true})
+		repo := open(t, host+"/lost", quick())
+		if _, err := registry.Copy(t.Context(), m, repo, root, registry.CopyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		attached, err := m.Referrers(t.Context(), root, "")
+		if err != nil || len(attached) == 0 {
+			t.Fatal(attached, err)
+		}
+		list := "sha256-" + root.Digest.Encoded()
+		if _, err := repo.Resolve(t.Context(), list); err == nil { // by the tag scheme
+			empty := m.AddJSON(ocispec.MediaTypeImageIndex, ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}})
+			if _, err := registry.Copy(t.Context(), m, repo, empty, registry.CopyOptions{WithoutReferrers: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := repo.Tag(t.Context(), empty, list); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := open(t, host+"/lost", quick())
+		if _, err := registry.Attach(t.Context(), m, again, root, attached); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := again.Referrers(t.Context(), root, ""); err != nil || len(got) != len(attached) {
+			t.Errorf("%d referrers, want %d: %v", len(got), len(attached), err)
+		}
+	})
+}
+
+// Missing finds a blob that the registry lost.
+func TestMissing(t *testing.T) {
+	eachKind(t, func(t *testing.T, _ rt.Kind, host string) {
+		m := rt.NewMemory()
+		root := m.Image(t, rt.Spec{Seed: 1, Layers: 2})
+		repo := open(t, host+"/parts", quick())
+		missing, err := registry.Missing(t.Context(), repo, root)
+		if err != nil || len(missing) != 1 || missing[0].Digest != root.Digest {
+			t.Fatalf("of nothing: %v, %v", missing, err)
+		}
+		if _, err := registry.Copy(t.Context(), m, repo, root, registry.CopyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if missing, err = registry.Missing(t.Context(), repo, root); err != nil || len(missing) != 0 {
+			t.Errorf("of all: %v, %v", missing, err)
+		}
+		lost := m.Add(ocispec.MediaTypeImageLayer, []byte("lost"))
+		if missing, err = registry.Missing(t.Context(), repo, root, lost); err != nil || len(missing) != 1 || missing[0].Digest != lost.Digest {
+			t.Errorf("of one more: %v, %v", missing, err)
+		}
+	})
 }
 
 func TestARunThatIsInterruptedIsFinishedByTheNext(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	godigest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/mod/semver"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/attest"
@@ -214,9 +215,14 @@ func (p *Project) checkTags(ctx context.Context, all []imageCopy) error {
 	})
 }
 
-// checkImages verifies the images from the outside: as they are in their registries, by digest.
+// checkImages verifies the images from the outside: as they are in their registries, by digest, with all their parts there.
 func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, released bool) error {
-	return eachImage(ctx, copies(s.list), func(ctx context.Context, img imageCopy) error {
+	return p.eachRepository(ctx, copies(s.list), func(ctx context.Context, img imageCopy, repo *registry.Repository) error {
+		if missing, err := registry.Missing(ctx, repo, img.root()); err != nil {
+			return err
+		} else if len(missing) > 0 {
+			return &gate.Refusal{Code: "image-missing", What: "the registry lost a part of the image", Where: img.to, Expected: missing[0].Digest.String(), Actual: fmt.Sprintf("%d parts are not there", len(missing)), Fix: "sello promote " + c.Path}
+		}
 		report, err := verify.Image(ctx, img.String(), verify.Options{TrustFile: c.TrustBytes, Now: p.Now(), StageFile: s.bytes, RequireRelease: released,
 			MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
 		if err != nil {
@@ -258,7 +264,7 @@ func (p *Project) attachRelease(ctx context.Context, s *staged, to store.Release
 				return err
 			}
 			for _, desc := range []ocispec.Descriptor{evidence, said} { // with the statement there, the rest has to be
-				if _, err := registry.Copy(ctx, blobSource{blobs}, repo, desc, registry.CopyOptions{WithoutReferrers: true}); err != nil {
+				if _, err := registry.Attach(ctx, blobSource{blobs}, repo, target, []ocispec.Descriptor{desc}); err != nil {
 					return err
 				}
 			}
@@ -324,11 +330,18 @@ func (p *Project) tagImages(ctx context.Context, s *staged) error {
 }
 
 // moveImageTags moves the moving tags of images, never backwards, and names those that were set.
-func (p *Project) moveImageTags(ctx context.Context, s *staged) ([]string, error) {
+func (p *Project) moveImageTags(ctx context.Context, s *staged, to store.ReleaseLayout) ([]string, error) {
+	released, err := store.Releases(ctx, to.Bucket, to.Project)
+	if err != nil {
+		return nil, err
+	}
 	var mu sync.Mutex
 	var moved []string
-	err := p.eachRepository(ctx, copies(s.list), func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
+	err = p.eachRepository(ctx, copies(s.list), func(ctx context.Context, c imageCopy, repo *registry.Repository) error {
 		for _, tag := range c.image.Markers {
+			if newerReleased(released, tag, s.list.Version) {
+				continue // where somebody removed the tag, too: it is the newer one's
+			}
 			set, err := registry.MoveTag(ctx, repo, c.root(), tag, s.list.Version)
 			if err != nil {
 				return err
@@ -342,4 +355,14 @@ func (p *Project) moveImageTags(ctx context.Context, s *staged) ([]string, error
 		return nil
 	})
 	return moved, err
+}
+
+// newerReleased reports whether a newer version is released that the moving tag (latest, vX, vX.Y) is for.
+func newerReleased(all []store.ReleaseRef, tag, version string) bool {
+	return slices.ContainsFunc(all, func(r store.ReleaseRef) bool {
+		if !r.Released || semver.Prerelease(r.Version) != "" || semver.Compare(r.Version, version) <= 0 {
+			return false
+		}
+		return tag != semver.Major(tag) && tag != semver.MajorMinor(tag) || tag == semver.Major(r.Version) || tag == semver.MajorMinor(r.Version)
+	})
 }

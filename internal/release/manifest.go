@@ -29,6 +29,7 @@ type ManifestOptions struct {
 	File     string           // a plain manifest, or a folder with promoter-manifest.yaml and images.yaml
 	Images   string           // images.yaml of a thin manifest whose File is promoter-manifest.yaml
 	Trust    []byte           // a trust file that every image has to verify with before it is copied; nil for none
+	Released bool             // with Trust: each has to be of a release, with its sign-offs
 	DryRun   bool             // look, and change nothing
 	Registry registry.Options // how registries are talked to
 }
@@ -99,7 +100,7 @@ func PromoteManifest(ctx context.Context, o ManifestOptions) (*ManifestDone, err
 		return nil, err
 	}
 	if o.Trust != nil {
-		if err := verifyItems(ctx, plan, o.Trust); err != nil {
+		if err := verifyItems(ctx, plan, o); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +140,7 @@ func (p *Project) RecordManifest(o ManifestOptions, done *ManifestDone) error {
 }
 
 // verifyItems verifies each image where it comes from, and lets those that do not pass fail as items.
-func verifyItems(ctx context.Context, plan *promotion.Plan, trustFile []byte) error {
+func verifyItems(ctx context.Context, plan *promotion.Plan, o ManifestOptions) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(imagesAtOnce)
 	for n := range plan.Items {
@@ -148,7 +149,7 @@ func verifyItems(ctx context.Context, plan *promotion.Plan, trustFile []byte) er
 			continue
 		}
 		group.Go(func() error {
-			report, err := verify.Image(ctx, i.From+"@"+i.Digest.String(), verify.Options{TrustFile: trustFile})
+			report, err := verify.Image(ctx, i.From+"@"+i.Digest.String(), verify.Options{TrustFile: o.Trust, RequireRelease: o.Released})
 			if err == nil {
 				err = report.Err()
 			}

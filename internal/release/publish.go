@@ -63,7 +63,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		images("verify released images", func() error { return p.checkImages(ctx, c, s, true) }),
 		images("tags of images", func() error { return p.tagImages(ctx, s) }),
 		step{name: "markers", do: func() (err error) { out.Markers, err = moveMarkers(ctx, c, to.Bucket); return err }},
-		images("moving tags of images", func() (err error) { out.ImageTags, err = p.moveImageTags(ctx, s); return err }),
+		images("moving tags of images", func() (err error) { out.ImageTags, err = p.moveImageTags(ctx, s, to); return err }),
 	)
 	if err != nil {
 		return nil, err
