@@ -39,7 +39,8 @@ looks at what types do not say: identifiers, relations that lead nowhere or in a
 circle, checksums, package URLs, licence expressions, verification codes.
 
 --against FILE|FOLDER|LAYOUT describes the thing anew and compares: what is
-missing in the document, what is extra in it, what changed. A refusal has exit code 3.`,
+missing in the document, what is extra in it, what changed. A refusal has exit
+code 3.`,
 		Example: "  sello sbom validate hello.spdx.json\n  sello sbom validate hello.spdx.json --against hello_v1.4.2_linux_amd64.tar.gz",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -150,7 +151,7 @@ func (a *app) sbomMergeCommand() *cobra.Command {
 		Long: `Merge puts several bills of materials into one, which describes everything that
 they describe. Packages and files that several have are in it once, and each
 document that went in is named by its digest.`,
-		Example: "  sello sbom merge linux.spdx.json darwin.spdx.json --name hello --out hello.spdx.json",
+		Example: "  sello sbom merge a.spdx.json b.spdx.json --name hello --out hello.spdx.json",
 		Args:    takes(2, 1000, "SBOM SBOM..."),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var parts []sbom.Part

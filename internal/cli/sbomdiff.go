@@ -22,7 +22,7 @@ those of which another licence is known. Packages are the same when their
 package URLs are, but for the version. The two may be in different formats.
 
 --markdown writes it for release notes.`,
-		Example: "  sello sbom diff v1.4.1.spdx.json v1.4.2.spdx.json\n  sello sbom diff v1.4.1.spdx.json v1.4.2.spdx.json --markdown >> notes.md",
+		Example: "  sello sbom diff v1.4.1.spdx.json v1.4.2.spdx.json\n  sello sbom diff v1.4.1.spdx.json v1.4.2.spdx.json --markdown",
 		Args:    takes(2, 2, "SBOM SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			from, err := format.ReadFile(args[0])
