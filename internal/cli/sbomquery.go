@@ -40,7 +40,7 @@ a path. Versions are compared as semantic versions, or as distributions do.
 
 --why NAME asks why something is there: it prints the shortest way from the top
 to each package of that name. Exit code 1 says that nothing was found.`,
-		Example: "  sello sbom query hello.spdx.json --license 'GPL-*'\n  sello sbom query a.spdx.json --purl 'pkg:golang/golang.org/*' --version '<0.40'\n  sello sbom query hello.spdx.json --why golang.org/x/sys",
+		Example: "  sello sbom query hello.spdx.json --license 'GPL-*'\n  sello sbom query hello.spdx.json --purl 'pkg:golang/golang.org/x/*'\n  sello sbom query hello.spdx.json --why golang.org/x/sys",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			doc, err := format.ReadFile(args[0])

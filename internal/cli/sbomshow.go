@@ -92,7 +92,7 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, pu
 	}
 	a.printf("%d packages, %d files", len(g.Doc.Packages), len(g.Doc.Files))
 	if n := len(g.Unreached()); n > 0 {
-		a.printf(", %d of them outside of the tree", n)
+		a.printf(", %d of them not connected to what is described", n)
 	}
 	a.printf(" (%s)\n", ui.Escape(g.Doc.Format))
 	for _, n := range g.Doc.Notes {

@@ -117,8 +117,8 @@ func TestTree(t *testing.T) {
 		o    query.TreeOptions
 		want string
 	}{
-		"all":    {query.TreeOptions{Files: true}, "root\n file\n a\n  b\n   c again\n c\n  a again\n tool\n"},
-		"depth":  {query.TreeOptions{Depth: 1}, "root\n a +1\n c +1\n tool\n"},
+		"all":    {query.TreeOptions{Files: true}, "root\n file\n a\n  b\n   c again\n c\n  a again\n tool\nalone\n"},
+		"depth":  {query.TreeOptions{Depth: 1}, "root\n a +1\n c +1\n tool\nalone\n"},
 		"filter": {query.TreeOptions{Filter: "tool"}, "root\n tool\n"},
 		"limit":  {query.TreeOptions{Limit: 2}, "root\n a\n"},
 	} {

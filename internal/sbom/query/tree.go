@@ -1,5 +1,11 @@
 package query
 
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
 // TreeOptions say what of a document is shown as a tree.
 type TreeOptions struct {
 	Depth  int    // levels below a root; 0 for all
@@ -18,17 +24,22 @@ type Branch struct {
 	Below   []*Branch
 }
 
-// Tree gives what the document describes with everything that it leads to. An element with something below it is unfolded once, where it
+// Tree gives what the document describes with everything that it leads to, and behind that the packages that nothing leads to, each as a
+// root of its own. An element with something below it is unfolded once, where it
 // stands highest, so that cycles end and the tree is not larger than the document; full is false when Limit cut it.
 func (g *Graph) Tree(o TreeOptions) (roots []*Branch, full bool) {
 	if o.Limit == 0 {
 		o.Limit = 1_000_000
 	}
-	t := &treeMaker{g: g, o: o, owner: g.unfoldAt(), left: o.Limit}
+	owner, outside := g.unfoldAt()
+	t := &treeMaker{g: g, o: o, owner: owner, left: o.Limit}
 	if o.Filter != "" {
 		t.wanted = g.leading(o.Filter)
 	}
-	for _, r := range g.roots {
+	for i, r := range append(slices.Clone(g.roots), outside...) {
+		if i >= len(g.roots) && !t.shown(Edge{To: r}, -1) {
+			continue
+		}
 		if b := t.branch(Edge{To: r}, -1, 0); b != nil {
 			roots = append(roots, b)
 		}
@@ -39,31 +50,57 @@ func (g *Graph) Tree(o TreeOptions) (roots []*Branch, full bool) {
 type treeMaker struct {
 	g      *Graph
 	o      TreeOptions
-	owner  []int32 // the node below which a node is unfolded, -1 for roots, -2 for what is not reached
+	owner  []int32 // the node below which a node is unfolded, -1 for roots
 	wanted []bool
 	left   int
 }
 
 // unfoldAt gives for each node the one below which it is reached first, level by level: so it stands where it is nearest to a root.
-func (g *Graph) unfoldAt() []int32 {
-	owner := make([]int32, len(g.nodes))
+// Of what the roots do not lead to, outside has those that others are reached from, by name.
+func (g *Graph) unfoldAt() (owner, outside []int32) {
+	const nobody = -2
+	owner = make([]int32, len(g.nodes))
 	for i := range owner {
-		owner[i] = -2
+		owner[i] = nobody
 	}
 	todo := make([]int32, 0, len(g.nodes))
-	for _, r := range g.roots {
-		owner[r] = -1
-		todo = append(todo, r)
-	}
-	for at := 0; at < len(todo); at++ {
-		for _, e := range g.out[todo[at]] {
-			if owner[e.To] == -2 {
-				owner[e.To] = todo[at]
-				todo = append(todo, e.To)
+	reach := func(roots ...int32) {
+		todo = todo[:0]
+		for _, r := range roots {
+			owner[r] = -1
+			todo = append(todo, r)
+		}
+		for at := 0; at < len(todo); at++ {
+			for _, e := range g.out[todo[at]] {
+				if owner[e.To] == nobody {
+					owner[e.To] = todo[at]
+					todo = append(todo, e.To)
+				}
 			}
 		}
 	}
-	return owner
+	reach(g.roots...)
+	led := make([]bool, len(g.nodes))
+	for from, edges := range g.out {
+		if owner[from] == nobody {
+			for _, e := range edges {
+				led[e.To] = true
+			}
+		}
+	}
+	rest := g.Unreached()
+	slices.SortFunc(rest, func(a, b int32) int {
+		return cmp.Or(strings.Compare(g.nodes[a].Name(), g.nodes[b].Name()), strings.Compare(g.nodes[a].ID, g.nodes[b].ID))
+	})
+	for _, circles := range []bool{false, true} { // first what nothing leads to, then what goes round
+		for _, i := range rest {
+			if owner[i] == nobody && (circles || !led[i]) {
+				outside = append(outside, i)
+				reach(i)
+			}
+		}
+	}
+	return owner, outside
 }
 
 // leading marks what is called so and everything that leads there.
