@@ -250,6 +250,7 @@ var changing = []struct {
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "SHA256:<key>"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d([ T]\d\d:\d\d:\d\dZ?)?`), "<time>"},
 	{regexp.MustCompile(`\s+([0-9]+h)?([0-9]+m)?[0-9]+(\.[0-9]+)?m?s$`), ""}, // a duration; none is shown when it is short
+	{regexp.MustCompile(`^(FAILED .*?)  ([0-9]+m)?[0-9]+(\.[0-9]+)?s: `), "$1: "},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ([KMGT]i)?B\b`), "<size>"},
 	{regexp.MustCompile(`\b(git version |bubblewrap |go)\d+(\.\d+)+\S*`), "$1<version>"},
 	{regexp.MustCompile(`\s+`), " "},

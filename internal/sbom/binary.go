@@ -105,6 +105,9 @@ func (b *boundedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if b.left -= int64(len(p)); b.left < 0 {
 		return 0, io.EOF
 	}
+	if off < 0 { // a header can say so; a file would call it an error of its own
+		return 0, io.EOF
+	}
 	n, err := b.r.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) && b.err == nil {
 		b.err = err

@@ -137,6 +137,7 @@ func (l *looker) spooled(n *node, r io.Reader, kind string, head []byte, depth i
 
 // inside looks into a program or a zip.
 func (l *looker) inside(n *node, at io.ReaderAt, size int64, kind string, head []byte, depth int, asked bool) error {
+	at = io.NewSectionReader(at, 0, size) // headers ask for what lies before the beginning and behind the end
 	if kind == formatZip {
 		return l.zip(n, at, size, depth)
 	}
