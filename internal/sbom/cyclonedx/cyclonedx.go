@@ -27,23 +27,24 @@ import (
 
 // Names of the properties that keep what CycloneDX has no field for.
 const (
-	propPurpose    = "sello:purpose"
-	propRelation   = "sello:relation:" // and its kind; the value is the other element, and behind a space the comment
-	propRef        = "sello:ref:"      // and category and type; the value is the locator
-	propComment    = "sello:comment"
-	propSummary    = "sello:summary"
-	propSourceInfo = "sello:source-info"
-	propFileName   = "sello:file-name"
-	propFileType   = "sello:file-type"
-	propCode       = "sello:verification-code"
-	propDeclared   = "sello:license:declared"
-	propConcluded  = "sello:license:concluded"
-	propConfidence = "sello:license:confidence"
-	propLicComment = "sello:license:comment"
-	propCPE        = "sello:cpe"
-	propName       = "sello:name"
-	propNamespace  = "sello:namespace"
-	propLicense    = "sello:license-text:" // and LicenseRef-…; the value is the text
+	propPurpose     = "sello:purpose"
+	propRelation    = "sello:relation:" // and its kind; the value is the other element, and behind a space the comment
+	propRef         = "sello:ref:"      // and category and type; the value is the locator
+	propComment     = "sello:comment"
+	propSummary     = "sello:summary"
+	propSourceInfo  = "sello:source-info"
+	propFileName    = "sello:file-name"
+	propFileType    = "sello:file-type"
+	propCode        = "sello:verification-code"
+	propDeclared    = "sello:license:declared"
+	propConcluded   = "sello:license:concluded"
+	propConfidence  = "sello:license:confidence"
+	propLicComment  = "sello:license:comment"
+	propCPE         = "sello:cpe"
+	propName        = "sello:name"
+	propNamespace   = "sello:namespace"
+	propLicense     = "sello:license-text:" // and LicenseRef-…; the value is the text
+	propLicenseName = "sello:license-name:" // and LicenseRef-…; the value is what the licence is called
 )
 
 // JSON gives the document as CycloneDX 1.6 JSON: indented, with a final newline.
@@ -162,6 +163,9 @@ func (e *encoder) bomProperties() []cdx.Property {
 	}
 	for _, l := range e.doc.Licenses {
 		out = append(out, cdx.Property{Name: propLicense + l.ID, Value: l.Text})
+		if l.Name != "" {
+			out = append(out, cdx.Property{Name: propLicenseName + l.ID, Value: l.Name})
+		}
 	}
 	slices.SortStableFunc(out, func(a, b cdx.Property) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value)) })
 	return out

@@ -239,9 +239,13 @@ func (d *decoder) relate(from, kind, to, comment string) {
 	d.doc.Relations = append(d.doc.Relations, sbom.Relation{From: from, Kind: kind, To: to, Comment: comment})
 }
 
-// bomProperties takes up relations of the document and of elements elsewhere, and the texts of licences.
+// bomProperties takes up relations of the document and of elements elsewhere, and the texts and names of licences.
 func (d *decoder) bomProperties(all []jsonProperty) {
+	names := map[string]string{}
 	for _, p := range all {
+		if id, ok := strings.CutPrefix(p.Name, propLicenseName); ok {
+			names[id] = p.Value
+		}
 		if kind, ok := strings.CutPrefix(p.Name, propRelation); ok {
 			from, to := sbom.DocumentID, p.Value
 			if strings.HasPrefix(to, "DocumentRef-") && strings.Contains(to, " ") {
@@ -254,6 +258,9 @@ func (d *decoder) bomProperties(all []jsonProperty) {
 			d.texts[id] = true
 			d.doc.Licenses = append(d.doc.Licenses, sbom.LicenseText{ID: id, Text: p.Value})
 		}
+	}
+	for i, l := range d.doc.Licenses {
+		d.doc.Licenses[i].Name = cmp.Or(l.Name, names[l.ID])
 	}
 }
 
