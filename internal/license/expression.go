@@ -10,14 +10,14 @@ import (
 
 // Bounds of the expressions that are looked into.
 const (
-	maxExpression = 2000 // bytes
+	MaxExpression = 2000 // bytes
 	maxDepth      = 20   // parentheses within each other
 )
 
 // Valid reports whether s is an SPDX licence expression (SPDX 2.3, annex D): of listed licences, and of LicenseRefs when
 // refs is set.
 func Valid(s string, refs bool) bool {
-	if len(s) > maxExpression {
+	if len(s) > MaxExpression {
 		return false
 	}
 	e := expression{words: strings.Fields(strings.NewReplacer("(", " ( ", ")", " ) ").Replace(s)), refs: refs}
@@ -98,7 +98,7 @@ func listed(id string) bool {
 }
 
 func isRef(word string) bool {
-	name, ok := strings.CutPrefix(word, "LicenseRef-")
+	name, ok := strings.CutPrefix(word[strings.LastIndexByte(word, ':')+1:], "LicenseRef-") // DocumentRef-…:LicenseRef-…, of another document
 	return ok && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == ""
 }
 
@@ -156,7 +156,7 @@ func tagOf(text []byte) string {
 	if !ok {
 		return ""
 	}
-	line, _, _ := bytes.Cut(after[:min(len(after), maxExpression)], []byte("\n"))
+	line, _, _ := bytes.Cut(after[:min(len(after), MaxExpression)], []byte("\n"))
 	s := strings.TrimSpace(string(line))
 	for _, end := range []string{"*/", "-->", "#}", "*)", "\"", "'"} {
 		s = strings.TrimSpace(strings.TrimSuffix(s, end))

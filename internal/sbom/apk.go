@@ -3,6 +3,8 @@ package sbom
 import (
 	"io"
 	"strings"
+
+	"github.com/sello-release/sello/internal/license"
 )
 
 // apkFields are the fields of apk's database that are of interest: name, version, architecture, licence, origin.
@@ -54,7 +56,7 @@ func (s *Scan) alpine(l *lines, rec record) error {
 		return bad("package " + p.Name + " for architecture " + p.Arch)
 	case p.Source != "" && !isWord(p.Source, "._+-"):
 		return bad("package " + p.Name + " of origin " + p.Source)
-	case len(p.License) > maxLicense:
+	case len(p.License) > license.MaxExpression:
 		return bad("licence of package " + p.Name)
 	}
 	return s.add(l.where, rec.line, p)

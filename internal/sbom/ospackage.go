@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/package-url/packageurl-go"
+
+	"github.com/sello-release/sello/internal/license"
 )
 
 // Types of packages, as package URLs name them.
@@ -75,7 +77,7 @@ func (d *Builder) OSPackage(o OSPackage) (string, error) {
 		p.SourceInfo = "built from " + o.Source
 	}
 	switch {
-	case isLicense(o.License):
+	case license.Valid(o.License, false):
 		p.License.Declared = o.License
 	case o.License != "":
 		p.License.Comment = "Declared as " + o.License + ", which is no SPDX licence expression"

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/sello-release/sello/internal/license"
 )
 
 // Tags of RPM's header that are of interest, and the types of their values.
@@ -36,8 +38,8 @@ var errRPM = errors.New("not a proper RPM header")
 
 // rpm reads the packages out of RPM's SQLite database: each row of Packages holds the header of one.
 func (s *Scan) rpm(name string, r io.Reader) error {
-	in, err := newSpool(r, maxRPM)
-	if errors.Is(err, errSpoolFull) {
+	in, err := NewSpool(r, maxRPM)
+	if errors.Is(err, ErrSpoolFull) {
 		return tooLarge(name, fmt.Sprintf("at most %d bytes", maxRPM))
 	}
 	if err != nil {
@@ -51,8 +53,8 @@ func (s *Scan) rpm(name string, r io.Reader) error {
 	return err
 }
 
-func (s *Scan) rpmTable(name string, in *spool) error {
-	db, err := openSQLite(in, in.size)
+func (s *Scan) rpmTable(name string, in *Spool) error {
+	db, err := openSQLite(in, in.Size)
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func rpmValue(kind uint32, data []byte) (string, error) {
 		return strconv.FormatUint(uint64(binary.BigEndian.Uint32(data)), 10), nil
 	}
 	end := bytes.IndexByte(data, 0)
-	if end < 0 || end > maxLicense {
+	if end < 0 || end > license.MaxExpression {
 		return "", errRPM
 	}
 	return string(data[:end]), nil

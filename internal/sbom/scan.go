@@ -3,7 +3,9 @@ package sbom
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"debug/elf"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -173,8 +175,9 @@ func (s *Scan) program(name string, r io.Reader) error {
 	case n < elfHeader || !isExecutable(head):
 		return nil
 	}
-	in, err := newSpool(io.MultiReader(bytes.NewReader(head), r), maxProgram)
-	if errors.Is(err, errSpoolFull) {
+	sum := sha256.New()
+	in, err := NewSpool(io.TeeReader(io.MultiReader(bytes.NewReader(head), r), sum), maxProgram)
+	if errors.Is(err, ErrSpoolFull) {
 		s.unread[fmt.Sprintf("The base has a program of more than %d bytes, which is not read: %s", maxProgram, name)] = true
 		return nil
 	}
@@ -189,7 +192,7 @@ func (s *Scan) program(name string, r io.Reader) error {
 	if err != nil {
 		return baseProgramError(name, err)
 	}
-	b.Name, b.SHA256 = name, in.sha256
+	b.Name, b.SHA256 = name, hex.EncodeToString(sum.Sum(nil))
 	s.modules += 1 + len(b.Deps)
 	if s.programs = append(s.programs, *b); len(s.programs) > maxPrograms || s.modules > maxModules {
 		return tooLarge(name, fmt.Sprintf("at most %d Go programs with at most %d modules in them", maxPrograms, maxModules))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/package-url/packageurl-go"
 
+	"github.com/sello-release/sello/internal/license"
 	"github.com/sello-release/sello/internal/sbom"
 )
 
@@ -146,7 +147,7 @@ func (c *checker) license(id string, l sbom.License) {
 		if expression == "" || expression == sbom.None {
 			continue
 		}
-		if !sbom.IsExpression(expression) {
+		if !license.Valid(expression, true) {
 			c.add(c.spdx(), "bad-license", id, "not a licence expression of SPDX's list: %.200q", expression)
 		}
 		for _, word := range strings.FieldsFunc(expression, func(r rune) bool { return strings.ContainsRune(" ()", r) }) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -102,6 +103,12 @@ func (l *looker) count() error {
 		return tooLarge("There are more than %d files; what follows is not described", l.limits.Files)
 	}
 	return nil
+}
+
+// isMachine tells whether an error is one of the disk, and not of a file that is looked at.
+func isMachine(err error) bool {
+	var p *fs.PathError
+	return errors.As(err, &p)
 }
 
 // broken turns an error of a reader of archives into a defect. Those of the machine and of deeper archives stay what they are.

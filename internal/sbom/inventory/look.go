@@ -124,15 +124,15 @@ func (l *looker) machine(err error) error {
 
 // spooled copies a program or zip to where it can be read at any place.
 func (l *looker) spooled(n *node, r io.Reader, kind string, head []byte, depth int) (flaw, err error) {
-	s, err := newSpool(r, l.limits.Unpacked)
-	if errors.Is(err, errSpoolFull) {
+	s, err := sbom.NewSpool(r, l.limits.Unpacked)
+	if errors.Is(err, sbom.ErrSpoolFull) {
 		return tooLarge("The file is too large to be looked into: more than %d bytes", l.limits.Unpacked), nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	return l.inside(n, s, s.size, kind, head, depth, false), nil
+	return l.inside(n, s, s.Size, kind, head, depth, false), nil
 }
 
 // inside looks into a program or a zip.

@@ -15,17 +15,17 @@ const maxDatabase = 512 << 20
 type system struct{ packages []sbom.OSPackage }
 
 // databases keeps the files in which package managers have their lists, by name; a later one replaces an earlier one.
-type databases map[string]*spool
+type databases map[string]*sbom.Spool
 
 // keep copies a database and gives a reader of the copy.
 func (d databases) keep(name string, r io.Reader) (io.Reader, error) {
-	s, err := newSpool(r, maxDatabase)
+	s, err := sbom.NewSpool(r, maxDatabase)
 	if err != nil {
 		return nil, err
 	}
 	d.drop(name)
 	d[name] = s
-	return io.NewSectionReader(s, 0, s.size), nil
+	return io.NewSectionReader(s, 0, s.Size), nil
 }
 
 func (d databases) drop(name string) {
@@ -54,7 +54,7 @@ func (d databases) read() (*system, error) {
 	slices.SortFunc(names, strings.Compare)
 	for _, name := range names {
 		s := d[name]
-		err := scan.Visit(name, s.size, func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(s, 0, s.size)), nil })
+		err := scan.Visit(name, s.Size, func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(s, 0, s.Size)), nil })
 		if err != nil {
 			return nil, err
 		}

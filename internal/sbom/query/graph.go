@@ -179,9 +179,6 @@ func (g *Graph) Find(id string) (int32, bool) {
 // Roots are what the document describes, or where it does not say, what nothing leads to.
 func (g *Graph) Roots() []int32 { return g.roots }
 
-// Edges leads on from a node, contained things first, by name.
-func (g *Graph) Edges(i int32) []Edge { return g.out[i] }
-
 // Unreached gives the nodes to which no way leads from a root.
 func (g *Graph) Unreached() []int32 {
 	seen := make([]bool, len(g.nodes))
