@@ -55,7 +55,7 @@ func (v *verifier) open(data []byte) *attestation {
 		return a
 	}
 	var payload []byte
-	if a.keyID, payload, err = sign.Verify(bundle, v.builders); gate.Code(err) == "unsupported-payload-type" {
+	if a.keyID, payload, err = v.builders.Verify(bundle); gate.Code(err) == "unsupported-payload-type" {
 		a.typed = err
 	} else {
 		a.signed = err

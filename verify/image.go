@@ -333,7 +333,7 @@ func (j *imageJudge) sbomOf(data []byte, sha256 string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, payload, err := sign.Verify(bundle, j.builders)
+	_, payload, err := j.builders.Verify(bundle)
 	if err != nil {
 		return "", err
 	}

@@ -74,7 +74,7 @@ func (v *verifier) openStatement(f *findings, content []byte, list *stage.Stage)
 				Fix: "download the release whole; if it has no " + stage.ReleaseBundle + ", it is promoted and not released yet"}
 		}},
 		step{"bad-json", func(*Check) (err error) { bundle, err = sign.ParseBundle(content); return err }},
-		step{"no-trusted-signer", func(c *Check) (err error) { c.Actual, payload, err = sign.Verify(bundle, v.builders); return err }},
+		step{"no-trusted-signer", func(c *Check) (err error) { c.Actual, payload, err = v.builders.Verify(bundle); return err }},
 		step{"wrong-predicate", func(*Check) (err error) {
 			statement, err = attest.Decode[attest.Release](payload, attest.ReleaseType)
 			return err

@@ -35,13 +35,12 @@
 //
 // # What it does not do
 //
-// It does not judge what a file does, nor whether its source is good. It does not read signatures by
-// certificate (keyless) yet, and takes the time from the caller: an artifact's age proves nothing.
+// It does not judge what a file does, nor whether its source is good, and takes the time from the caller: an
+// artifact's age proves nothing. It refreshes no trusted root.
 package verify
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,14 +49,16 @@ import (
 	"time"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/trust"
 )
 
 // Options say what to expect. TrustFile is all that is needed.
 type Options struct {
-	TrustFile []byte       // content of the project's trust.yaml
-	Trust     *trust.Trust // instead of TrustFile, within Sello
-	Now       time.Time    // when expiries are judged; zero is the present
+	TrustFile   []byte       // content of the project's trust.yaml
+	TrustedRoot []byte       // content of the trusted root that it names, where identities sign with certificates
+	Trust       *trust.Trust // instead of both, within Sello
+	Now         time.Time    // when expiries are judged; zero is the present
 
 	Version  string   // the version that is wanted; "" accepts any
 	MinLevel int      // the least SLSA Build level of the builder, 0 to 3
@@ -104,7 +105,7 @@ func Any(ctx context.Context, arg string, o Options) (*Report, error) {
 type verifier struct {
 	Options
 	trust    *trust.Trust
-	builders map[string]crypto.PublicKey
+	builders *sign.Signers
 	cache    cache
 }
 
@@ -118,6 +119,11 @@ func newVerifier(o Options) (*verifier, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read trust file: %w", err)
 		}
+		if o.TrustedRoot != nil {
+			if err := t.SetRoot(o.TrustedRoot); err != nil {
+				return nil, err
+			}
+		}
 		o.Trust = t
 	}
 	if o.Now.IsZero() {
@@ -126,7 +132,9 @@ func newVerifier(o Options) (*verifier, error) {
 	if o.MinLevel < 0 || o.MinLevel > 3 {
 		return nil, errors.New("verify: the least level is 0 to 3")
 	}
-	return &verifier{Options: o, trust: o.Trust, builders: o.Trust.KeysOf(trust.RoleBuilder)}, nil
+	v := &verifier{Options: o, trust: o.Trust, builders: sign.SignersOf(o.Trust, trust.RoleBuilder)}
+	v.builders.Now = o.Now
+	return v, nil
 }
 
 // checkTrust is the first check of every report.

@@ -18,6 +18,7 @@ import (
 	"github.com/sello-release/sello/internal/signoff"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
 	"github.com/sello-release/sello/verify/bucket"
 )
@@ -122,7 +123,7 @@ func promisedFiles(ctx context.Context, c *Candidate, to store.ReleaseLayout) (m
 	if err != nil {
 		return nil, err
 	}
-	_, payload, err := sign.Verify(bundle, c.Trust.KeysOf("builder"))
+	_, payload, err := sign.SignersOf(c.Trust, trust.RoleBuilder).Verify(bundle)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
 )
 
@@ -146,7 +147,7 @@ func sameStatement(old, payload []byte, c *Candidate, to store.ReleaseLayout) er
 	if err != nil {
 		return err
 	}
-	_, said, err := sign.Verify(bundle, c.Trust.KeysOf("builder"))
+	_, said, err := sign.SignersOf(c.Trust, trust.RoleBuilder).Verify(bundle)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func checkBundle(data []byte, s stage.Artifact, t *trust.Trust, where string) er
 	if err != nil {
 		return err
 	}
-	_, payload, err := sign.Verify(bundle, t.KeysOf("builder"))
+	_, payload, err := sign.SignersOf(t, trust.RoleBuilder).Verify(bundle)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,16 @@ type Bundle struct {
 	Certificate bool   // signed with a certificate instead of a key
 	Envelope    *Envelope
 	Message     *Message // a signature over a file instead of over a statement
+
+	raw []byte // as it was read
+}
+
+// keyName is what the bundle calls the key that signed; "" when it does not say.
+func (b *Bundle) keyName() string {
+	if b.Envelope != nil && b.Envelope.KeyID != "" {
+		return b.Envelope.KeyID
+	}
+	return b.Hint
 }
 
 // Envelope is a DSSE envelope with its one signature, decoded from base64.
@@ -48,7 +58,8 @@ type Envelope struct {
 
 // Message is a signature over a file's bytes.
 type Message struct {
-	Digest    []byte // SHA-256 that the bundle claims; only a hint
+	Algorithm string // of the digest, as the format spells it: SHA2_256
+	Digest    []byte // that the bundle claims; only a hint
 	Signature []byte
 }
 
@@ -102,7 +113,7 @@ func ParseBundle(data []byte) (*Bundle, error) {
 		return nil, err
 	}
 	r := reader{}
-	b := &Bundle{MediaType: r.text(top, "mediaType")}
+	b := &Bundle{MediaType: r.text(top, "mediaType"), raw: data}
 	if r.err == nil && !slices.Contains(mediaTypes, b.MediaType) {
 		return nil, refuse("bundle-unknown-version", "the bundle is of an unknown version", MediaType, fmt.Sprintf("%.100q", b.MediaType),
 			"give a Sigstore bundle of version 0.1 to 0.3")
@@ -248,9 +259,8 @@ func (r *reader) envelope(m map[string]json.RawMessage) *Envelope {
 
 func (r *reader) message(m map[string]json.RawMessage) *Message {
 	out := &Message{Signature: r.bytes(m, "signature")}
-	if d := r.object(m, "messageDigest"); r.text(d, "algorithm") == "SHA2_256" {
-		out.Digest = r.bytes(d, "digest")
-	}
+	d := r.object(m, "messageDigest")
+	out.Algorithm, out.Digest = r.text(d, "algorithm"), r.bytes(d, "digest")
 	if len(out.Signature) == 0 {
 		r.fail(noSignature())
 	}
@@ -270,7 +280,15 @@ func decode64(s string) ([]byte, error) {
 }
 
 func badJSON(err error) error {
-	return &gate.Refusal{Code: "bad-json", What: "the bundle cannot be read", Cause: err, Fix: "give the bundle as it was published; this one is damaged or of another format"}
+	return &gate.Refusal{Code: "bad-json", What: "the bundle cannot be read", Cause: brief(err), Fix: "give the bundle as it was published; this one is damaged or of another format"}
+}
+
+// brief bounds the text of an error that repeats what it was given.
+func brief(err error) error {
+	if text := err.Error(); len(text) > 500 {
+		return errors.New(strings.ToValidUTF8(text[:500], "") + " …")
+	}
+	return err
 }
 
 func noSignature() error {

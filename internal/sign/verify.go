@@ -16,6 +16,7 @@ import (
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/trust"
 )
 
 // Verify verifies a bundle's statement against the keys that the caller trusts, by key
@@ -28,15 +29,14 @@ func Verify(b *Bundle, keys map[string]crypto.PublicKey) (keyID string, payload 
 			"give an attestation; a signature over a file says nothing about how it was made")
 	}
 	message := pae(b.Envelope.PayloadType, b.Envelope.Payload)
-	keyID, err = findSigner(b, b.Envelope.KeyID, keys, func(pub crypto.PublicKey) bool {
+	keyID, err = findSigner(b, keys, func(pub crypto.PublicKey) bool {
 		return verifies(pub, message, b.Envelope.Signature)
 	})
 	if err != nil {
 		return "", nil, err
 	}
 	if b.Envelope.PayloadType != attest.PayloadType {
-		return "", nil, refuse("unsupported-payload-type", "what was signed is not an in-toto statement", attest.PayloadType,
-			fmt.Sprintf("%.100q", b.Envelope.PayloadType), "give an in-toto attestation")
+		return "", nil, unsupportedPayload(b.Envelope.PayloadType)
 	}
 	return keyID, b.Envelope.Payload, nil
 }
@@ -51,17 +51,15 @@ func VerifyDigest(b *Bundle, keys map[string]crypto.PublicKey, sha256Hex string)
 	if err != nil || len(sum) != sha256.Size {
 		return "", fmt.Errorf("verify signature: %q is not a SHA-256", sha256Hex)
 	}
-	return findSigner(b, "", keys, func(pub crypto.PublicKey) bool {
+	return findSigner(b, keys, func(pub crypto.PublicKey) bool {
 		k, ok := pub.(*ecdsa.PublicKey)
 		return ok && k.Curve == elliptic.P256() && verifiesECDSA(k, sum, b.Message.Signature)
 	})
 }
 
 // findSigner tries the key that the bundle names, then all others: a key id is only a hint.
-func findSigner(b *Bundle, named string, keys map[string]crypto.PublicKey, good func(crypto.PublicKey) bool) (string, error) {
-	if named == "" {
-		named = b.Hint
-	}
+func findSigner(b *Bundle, keys map[string]crypto.PublicKey, good func(crypto.PublicKey) bool) (string, error) {
+	named := b.keyName()
 	if pub, ok := keys[named]; ok && good(pub) {
 		return named, nil
 	}
@@ -77,7 +75,7 @@ func findSigner(b *Bundle, named string, keys map[string]crypto.PublicKey, good 
 	return "", noTrustedSigner(b, named, keys)
 }
 
-func noTrustedSigner(b *Bundle, named string, keys map[string]crypto.PublicKey) *gate.Refusal {
+func noTrustedSigner(b *Bundle, named string, keys map[string]crypto.PublicKey, keyless ...trust.Keyless) *gate.Refusal {
 	found := fmt.Sprintf("key %.100q", named)
 	switch {
 	case b.Certificate:
@@ -85,7 +83,7 @@ func noTrustedSigner(b *Bundle, named string, keys map[string]crypto.PublicKey) 
 	case named == "":
 		found = "a key that the bundle does not name"
 	}
-	return refuse("no-trusted-signer", "nobody who is trusted here signed this", Trusted(keys), found,
+	return refuse("no-trusted-signer", "nobody who is trusted here signed this", trusted(keys, keyless), found,
 		"if this signer is to be trusted, have the trust file's managers add the key; otherwise get the bundle from where it was published")
 }
 

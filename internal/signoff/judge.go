@@ -1,7 +1,6 @@
 package signoff
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"time"
@@ -18,7 +17,7 @@ const clockSkew = 5 * time.Minute
 // judge judges one sign-off at a time.
 type judge struct {
 	Policy
-	keys map[string]crypto.PublicKey // of all identities, so that those that do not count are named
+	signers *sign.Signers // all identities, so that those that do not count are named
 }
 
 // read verifies a sign-off's signature, and that it is a manager's and speaks of this stage.
@@ -27,7 +26,7 @@ func (j judge) read(name string, data []byte) (SignOff, *attest.SignOff, error) 
 	if err != nil {
 		return SignOff{}, nil, err
 	}
-	keyID, payload, err := sign.Verify(b, j.keys)
+	keyID, payload, err := j.signers.Verify(b)
 	if err != nil {
 		return SignOff{}, nil, err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -132,7 +133,8 @@ func (e Evaluation) asked(managers []string) []string {
 // sign-off-future, sign-off-expired, sign-off-duplicate.
 func Evaluate(bundles map[string][]byte, p Policy) Evaluation {
 	e := Evaluation{Needed: max(p.Trust.Threshold(trust.RoleManager), p.Managers, 1), NeededRebuilt: p.Rebuilt}
-	j := judge{Policy: p, keys: p.Trust.KeysOf()}
+	j := judge{Policy: p, signers: sign.SignersOf(p.Trust)}
+	j.signers.Now = p.Now
 	var good []SignOff
 	var said []attest.SignOff
 	for _, name := range slices.Sorted(maps.Keys(bundles)) {

@@ -15,6 +15,10 @@ import (
 func (t *Trust) Clone() *Trust {
 	c := *t
 	c.Identities, c.Roles, c.Builders = maps.Clone(t.Identities), maps.Clone(t.Roles), slices.Clone(t.Builders)
+	if t.TrustedRoot != nil {
+		pinned := *t.TrustedRoot
+		c.TrustedRoot = &pinned
+	}
 	for name, r := range c.Roles {
 		r.Identities = slices.Clone(r.Identities)
 		c.Roles[name] = r
@@ -111,6 +115,9 @@ func Marshal(t *Trust) []byte {
 	for _, l := range t.Builders {
 		fmt.Fprintf(&b, "  - id: %s\n    signer: %s\n    level: %d\n", definition.Scalar(l.ID), definition.Scalar(l.Signer), l.Level)
 	}
+	if p := t.TrustedRoot; p != nil {
+		fmt.Fprintf(&b, "trusted-root: # of the Sigstore instance whose certificates count\n  file: %s\n  digest: %s\n", definition.Scalar(p.File), p.Digest)
+	}
 	if t.Previous != "" {
 		fmt.Fprintf(&b, "previous: %s # the digest of the version before\n", t.Previous)
 	}
@@ -123,9 +130,14 @@ func marshalIdentity(b *bytes.Buffer, name string, id Identity) {
 			fmt.Fprintf(b, "  # %s\n", keyid)
 		}
 	}
-	fmt.Fprintf(b, "  %s:\n    key: |\n", definition.Scalar(name))
-	for line := range strings.Lines(strings.TrimSpace(id.Key) + "\n") {
-		b.WriteString("      " + strings.TrimSpace(line) + "\n")
+	fmt.Fprintf(b, "  %s:\n", definition.Scalar(name))
+	if k, ok := id.Keyless(); ok {
+		fmt.Fprintf(b, "    issuer: %s\n    subject: %s\n", definition.Scalar(k.Issuer), definition.Scalar(k.Subject))
+	} else {
+		b.WriteString("    key: |\n")
+		for line := range strings.Lines(strings.TrimSpace(id.Key) + "\n") {
+			b.WriteString("      " + strings.TrimSpace(line) + "\n")
+		}
 	}
 	if id.NotBefore != "" {
 		fmt.Fprintf(b, "    not-before: %s\n", id.NotBefore)

@@ -78,7 +78,7 @@ func ParsePublicKey(pemBytes []byte) (crypto.PublicKey, error) {
 func (t *Trust) KeysOf(roles ...string) map[string]crypto.PublicKey {
 	keys := map[string]crypto.PublicKey{}
 	for name := range t.Identities {
-		if len(roles) > 0 && !slices.ContainsFunc(roles, func(role string) bool { return t.HasRole(name, role) }) {
+		if !t.hasOne(name, roles) {
 			continue
 		}
 		if pub, ok := t.PublicKey(name); ok {
@@ -88,6 +88,11 @@ func (t *Trust) KeysOf(roles ...string) map[string]crypto.PublicKey {
 		}
 	}
 	return keys
+}
+
+// hasOne reports whether the identity has one of the roles; without roles, it has.
+func (t *Trust) hasOne(name string, roles []string) bool {
+	return len(roles) == 0 || slices.ContainsFunc(roles, func(role string) bool { return t.HasRole(name, role) })
 }
 
 func curveName(c elliptic.Curve) (string, error) {

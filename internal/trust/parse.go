@@ -35,6 +35,7 @@ func Parse(path string, data []byte) (*Trust, error) {
 	c.identities()
 	c.roles()
 	c.builders()
+	c.trustedRoot()
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
@@ -124,19 +125,16 @@ func (c checker) identities() {
 		if s, e := id.NotBefore.Start(), id.Expires.End(); !s.IsZero() && !e.IsZero() && !s.Before(e) {
 			c.refuse(at+".expires", "trust-date", "the identity expires before it begins to count", "a day from "+string(id.NotBefore)+" on", string(id.Expires), "")
 		}
-		if !c.doc.Has(at + ".key") {
+		where, signs, ok := c.signs(at, id)
+		if !ok {
 			continue
 		}
-		keyid, r := checkKey(id.Key)
-		if r != nil {
-			c.doc.Refuse(at+".key", *r)
+		if other, dup := owner[signs]; dup {
+			kind := strings.TrimPrefix(where, at+".") // key or subject
+			c.refuse(where, "trust-duplicate-key", "one "+kind+" belongs to two identities", "a "+kind+" for each identity", name+" has the "+kind+" of "+other, "remove one of them: whoever holds the "+kind+" would count twice")
 			continue
 		}
-		if other, dup := owner[keyid]; dup {
-			c.refuse(at+".key", "trust-duplicate-key", "one key belongs to two identities", "a key for each identity", name+" has the key of "+other, "remove one of them: whoever holds the key would count twice")
-			continue
-		}
-		owner[keyid] = name
+		owner[signs] = name
 	}
 }
 

@@ -48,27 +48,42 @@ type Trust struct {
 	Source string `yaml:"source" jsonschema:"pattern=^(https://|pkg:golang/)" example:"https://github.com/FiloSottile/age"`
 	// Expires is the last day (UTC) on which this file counts.
 	Expires Date `yaml:"expires" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2027-06-30"`
-	// Identities are people and services by name, each with its public key.
+	// Identities are people and services by name, each with its public key, or with whom its certificates name.
 	Identities map[string]Identity `yaml:"identities"`
 	// Roles say who may do what: builder, manager, associate.
 	Roles map[string]Role `yaml:"roles"`
 	// Builders say which build levels are granted. What a provenance says of its own level does not count.
 	Builders []Builder `yaml:"builders" jsonschema:"minItems=1"`
+	// TrustedRoot is the trusted root of the Sigstore instance whose certificates count. It is needed when an identity has issuer and subject. Default: none, only keys count.
+	TrustedRoot *Pinned `yaml:"trusted-root,omitempty"`
 	// Previous is the digest of the version before this one; this file is then signed by that version's managers. Default: none, this is the first.
 	Previous string `yaml:"previous,omitempty" jsonschema:"pattern=^sha256:[0-9a-f]{64}$"`
 
 	sha256 string            // of the bytes that were parsed
-	names  map[string]string // identity by key id
+	root   []byte            // content of TrustedRoot, once it is known
+	names  map[string]string // identity by key id, or by Keyless.ID
 }
 
-// Identity is a person or a service with one key.
+// Identity is a person or a service that signs with one key, or keyless: with certificates that name it.
 type Identity struct {
-	// Key is the public key: PEM (PUBLIC KEY), ECDSA P-256 or P-384, or Ed25519.
-	Key string `yaml:"key" jsonschema:"pattern=^-----BEGIN PUBLIC KEY-----"`
+	// Key is the public key: PEM (PUBLIC KEY), ECDSA P-256 or P-384, or Ed25519. It stands alone or issuer and subject do.
+	Key string `yaml:"key,omitempty" jsonschema:"pattern=^-----BEGIN PUBLIC KEY-----"`
+	// Issuer is the OpenID Connect issuer that vouches for the subject, as certificates name it; compared exactly.
+	Issuer string `yaml:"issuer,omitempty" jsonschema:"pattern=^https?://" example:"https://token.actions.githubusercontent.com"`
+	// Subject is whom certificates name, an e-mail address or a URI; compared exactly, without patterns.
+	Subject string `yaml:"subject,omitempty" example:"release@age.example"`
 	// NotBefore is the first day (UTC) on which the identity counts. Default: always.
 	NotBefore Date `yaml:"not-before,omitempty" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2026-01-01"`
 	// Expires is the last day (UTC) on which the identity counts. Default: as long as the file.
 	Expires Date `yaml:"expires,omitempty" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2027-06-30"`
+}
+
+// Pinned is a file of the repository at one content.
+type Pinned struct {
+	// File is its path in the repository.
+	File string `yaml:"file" example:"trusted_root.json"`
+	// Digest is the SHA-256 of its content.
+	Digest string `yaml:"digest" jsonschema:"pattern=^sha256:[0-9a-f]{64}$"`
 }
 
 // Role says who has a role.
@@ -143,7 +158,7 @@ func (t *Trust) ByKey(pub crypto.PublicKey) (name string, ok bool) {
 	return t.ByKeyID(id)
 }
 
-// ByKeyID is ByKey for a key id, as KeyID makes it.
+// ByKeyID is ByKey for a key id, as KeyID makes it, or for Keyless.ID.
 func (t *Trust) ByKeyID(keyid string) (name string, ok bool) {
 	if t.names == nil {
 		t.names = map[string]string{}
@@ -151,6 +166,8 @@ func (t *Trust) ByKeyID(keyid string) (name string, ok bool) {
 			if pub, ok := t.PublicKey(name); ok {
 				id, _ := KeyID(pub) // ParsePublicKey has computed it
 				t.names[id] = name
+			} else if k, ok := t.Identities[name].Keyless(); ok {
+				t.names[k.ID()] = name
 			}
 		}
 	}

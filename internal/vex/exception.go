@@ -75,7 +75,7 @@ func Judge(document, bundle []byte, t *trust.Trust, project string, now time.Tim
 	if err != nil {
 		return nil, err
 	}
-	keyID, payload, err := sign.Verify(b, t.KeysOf())
+	keyID, payload, err := sign.SignersOf(t).Verify(b)
 	if err != nil {
 		return nil, err
 	}
