@@ -3,10 +3,11 @@ package attest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/gowebpki/jcs"
 
-	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/strictjson"
 )
@@ -39,7 +40,7 @@ func (s Statement[P]) Encode() ([]byte, error) { return Canonical(s) }
 // weak-digest (a subject without a SHA-256) and wrong-predicate. The payload must
 // have been verified before.
 func Decode[P any](payload []byte, predicateType string) (*Statement[P], error) {
-	s, raw, err := decode(payload)
+	s, raw, err := decode(payload, ours)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func Decode[P any](payload []byte, predicateType string) (*Statement[P], error) 
 // ExternalParameterNames gives the names of the externalParameters of a provenance payload,
 // as they are written, so that a parameter that Sello does not know is seen.
 func ExternalParameterNames(payload []byte) ([]string, error) {
-	_, raw, err := decode(payload)
+	_, raw, err := decode(payload, ours)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +80,19 @@ func ExternalParameterNames(payload []byte) ([]string, error) {
 	return names, nil
 }
 
+// rules say what of in-toto's statements is accepted.
+type rules struct {
+	types      []string // of statements
+	algorithms []string // one of which every subject has; the first is shown
+}
+
+var (
+	ours   = rules{[]string{StatementType}, []string{"sha256"}}
+	theirs = rules{[]string{StatementType, "https://in-toto.io/Statement/v0.1"}, []string{"sha256", "sha384", "sha512"}}
+)
+
 // decode reads everything but the predicate.
-func decode(payload []byte) (*Statement[struct{}], json.RawMessage, error) {
+func decode(payload []byte, r rules) (*Statement[struct{}], json.RawMessage, error) {
 	if len(payload) > MaxSize {
 		return nil, nil, badJSON("the statement", fmt.Errorf("%d bytes, more than %d", len(payload), MaxSize))
 	}
@@ -95,14 +107,14 @@ func decode(payload []byte) (*Statement[struct{}], json.RawMessage, error) {
 	if err := field(m, "_type", &s.Type); err != nil {
 		return nil, nil, err
 	}
-	if s.Type != StatementType {
+	if !slices.Contains(r.types, s.Type) {
 		return nil, nil, &gate.Refusal{Code: "wrong-statement-type", What: "what was signed is not an in-toto Statement v1",
-			Expected: StatementType, Actual: fmt.Sprintf("%.200q", s.Type), Fix: "give an attestation that holds an in-toto Statement v1"}
+			Expected: strings.Join(r.types, " or "), Actual: fmt.Sprintf("%.200q", s.Type), Fix: "give an attestation that holds an in-toto Statement v1"}
 	}
 	if err := field(m, "subject", &s.Subject); err != nil {
 		return nil, nil, err
 	}
-	if err := checkSubjects(s.Subject); err != nil {
+	if err := checkSubjects(s.Subject, r.algorithms); err != nil {
 		return nil, nil, err
 	}
 	if err := field(m, "predicateType", &s.PredicateType); err != nil {
@@ -122,7 +134,7 @@ func field(m map[string]json.RawMessage, name string, v any) error {
 	return nil
 }
 
-func checkSubjects(subjects []Subject) error {
+func checkSubjects(subjects []Subject, algorithms []string) error {
 	if len(subjects) == 0 || len(subjects) > maxSubjects {
 		return &gate.Refusal{Code: "subject-missing", What: "the statement is about nothing, or about too much", Expected: fmt.Sprintf("1 to %d subjects", maxSubjects),
 			Actual: fmt.Sprint(len(subjects)), Fix: "give a statement whose subject names what was made, by digest"}
@@ -132,12 +144,17 @@ func checkSubjects(subjects []Subject) error {
 			return &gate.Refusal{Code: "subject-missing", What: fmt.Sprintf("subject %d of the statement, %.100q, has no digest", i, s.Name),
 				Expected: "a SHA-256", Fix: "every subject is named by its digest"}
 		}
-		if !digest.IsSHA256(s.Digest["sha256"]) {
+		if !slices.ContainsFunc(algorithms, func(a string) bool { return isHex(s.Digest[a], a) }) {
 			return &gate.Refusal{Code: "weak-digest", What: fmt.Sprintf("subject %d of the statement, %.100q, has no SHA-256", i, s.Name),
-				Expected: "sha256 as 64 lower-case hex digits", Actual: fmt.Sprintf("%.200q", fmt.Sprint(s.Digest)), Fix: "every subject needs a SHA-256; other digests alone are not relied on"}
+				Expected: strings.Join(algorithms, " or ") + " as lower-case hex digits", Actual: fmt.Sprintf("%.200q", fmt.Sprint(s.Digest)), Fix: "every subject needs a SHA-256; other digests alone are not relied on"}
 		}
 	}
 	return nil
+}
+
+// isHex reports whether s is a digest of the algorithm in lower-case hex.
+func isHex(s, algorithm string) bool {
+	return len(s) == map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}[algorithm] && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 func badJSON(what string, err error) error {

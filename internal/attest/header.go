@@ -1,5 +1,7 @@
 package attest
 
+import "slices"
+
 // Header is what a statement says before its predicate.
 type Header struct {
 	Subject       []Subject
@@ -9,11 +11,38 @@ type Header struct {
 // DecodeHeader reads a statement up to its predicate type, with the codes of Decode but
 // wrong-predicate. Verifiers match subjects with it before they look at the predicate type.
 func DecodeHeader(payload []byte) (*Header, error) {
-	s, _, err := decode(payload)
+	s, _, err := decode(payload, ours)
 	if err != nil {
 		return nil, err
 	}
 	return &Header{Subject: s.Subject, PredicateType: s.PredicateType}, nil
+}
+
+// DecodeForeignHeader is DecodeHeader for statements that others made: of in-toto v0.1, too, and with subjects by SHA-384 or
+// SHA-512 alone.
+func DecodeForeignHeader(payload []byte) (*Header, error) {
+	s, _, err := decode(payload, theirs)
+	if err != nil {
+		return nil, err
+	}
+	return &Header{Subject: s.Subject, PredicateType: s.PredicateType}, nil
+}
+
+// Matches reports whether a subject has one of a file's digests, by algorithm, and no other digest of the file contradicts it.
+func (h *Header) Matches(digests map[string]string) bool {
+	return slices.ContainsFunc(h.Subject, func(s Subject) bool {
+		same := false
+		for _, a := range theirs.algorithms {
+			if digests[a] == "" || s.Digest[a] == "" {
+				continue
+			}
+			if digests[a] != s.Digest[a] {
+				return false
+			}
+			same = true
+		}
+		return same
+	})
 }
 
 // Names gives the names of the subjects with this SHA-256 (lower-case hex). Subjects are matched by digest alone.

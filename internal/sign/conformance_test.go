@@ -168,7 +168,7 @@ func TestConformanceMutations(t *testing.T) {
 	t.Parallel()
 	idle := map[string]string{
 		"verificationMaterial.publicKey.hint":                                    "a hint: every trusted key is tried",
-		"dsseEnvelope.signatures[0].keyid":                                       "a hint",
+		"dsseEnvelope.signatures[0].keyid":                                       "a hint; another one is refused, none is not",
 		"verificationMaterial.tlogEntries[0].logIndex":                           "a proof has an index of its own, in one tree of the log",
 		"verificationMaterial.tlogEntries[0].inclusionProof.checkpoint.envelope": "names before signatures, and signatures of witnesses that nobody named",
 		"verificationMaterial.tlogEntries[0].inclusionPromise":                   "beside a timestamp",

@@ -191,10 +191,14 @@ func (q inquiry) signature(leaf *x509.Certificate, content verify.VerificationCo
 		return nil // Verify and VerifyDigest have decided
 	}
 	if q.bundle.Message == nil {
-		if verify.VerifySignature(signed, content, q.material) != nil {
-			return bad
+		e := q.bundle.Envelope
+		switch {
+		case verify.VerifySignature(signed, content, q.material) == nil:
+			return nil
+		case e.KeyID != "" && verifies(leaf.PublicKey, pae(e.PayloadType, e.Payload), e.Signature):
+			return refuse("bundle-hint-mismatch", "the signature names another key than the certificate's", "no keyid, or that of the certificate's key", fmt.Sprintf("%.100q", e.KeyID), getAgain)
 		}
-		return nil
+		return bad
 	}
 	by := func(sum []byte) bool {
 		return verify.VerifySignatureWithArtifactDigests(signed, content, q.material, []verify.ArtifactDigest{{Algorithm: q.algorithm, Digest: sum}}) == nil
