@@ -29,6 +29,7 @@ const (
 	ScopeImageInRelease = "image-in-release" // one image, its provenance, and the release statement that names it
 	ScopeStage          = "stage"            // a whole stage
 	ScopeRelease        = "release"          // a whole release
+	ScopeBundle         = "bundle"           // one file and one bundle of anyone's, by a signer that was asked for; no trust file
 )
 
 // Report is what a verification found. Its JSON is a stable contract: fields are added, never removed.
@@ -42,6 +43,7 @@ type Report struct {
 	Levels   map[string]string `json:"levels"`
 	Builder  string            `json:"builder"`           // builder.id of the verified provenance
 	Source   string            `json:"source"`            // URI@digest of the verified provenance
+	Signer   string            `json:"signer,omitempty"`  // of a bundle: key id, or "SUBJECT by ISSUER"
 	Project  string            `json:"project,omitempty"` // of stage.json, where there is one
 	Version  string            `json:"version,omitempty"` // of stage.json, where there is one
 	Stage    string            `json:"stage,omitempty"`   // stage digest, sha256:…

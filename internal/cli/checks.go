@@ -44,6 +44,7 @@ var held = map[string]string{
 	"image-mismatch":            "images are the staged ones",
 	"image-unlisted":            "image belongs to the release",
 	"image-missing":             "image is there",
+	"signature-invalid":         "certificate, signature, time and log entry hold",
 }
 
 // checkName is how a check is shown to people: what holds, or the code of what does not.

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/ui"
 	"github.com/sello-release/sello/verify"
@@ -19,7 +21,7 @@ import (
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var trustFile string
+	var trustFile, root string
 	var requireRelease, verbose bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE|FOLDER|URL",
@@ -41,14 +43,14 @@ a place that you trust: the verdict is worth as much as that.`,
 		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json\n  sello verify registry.example/team/hello:v1.4.2 --trust trust.yaml",
 		Args:    takes(1, 1, "FILE|FOLDER|URL|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := a.readTrust(trustFile)
+			data, t, err := a.readTrust(trustFile, root)
 			if err != nil {
 				return err
 			}
 			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) && !strings.Contains(args[0], "://") && !verify.IsImage(args[0]) {
 				return usage("there is no "+args[0], "give the path of a file or folder, a URL, or an image as registry/repository:tag")
 			}
-			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, Now: time.Now(), RequireRelease: requireRelease, Buckets: bucket.Open})
+			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, TrustedRoot: t.Root(), Now: time.Now(), RequireRelease: requireRelease, Buckets: bucket.Open})
 			if err != nil {
 				return err
 			}
@@ -59,28 +61,59 @@ a place that you trust: the verdict is worth as much as that.`,
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the project's trust file (default: trust.yaml in this folder)")
+	cmd.Flags().StringVar(&root, "trusted-root", "", "the trusted root that the trust file names (default: beside it)")
 	cmd.Flags().BoolVar(&requireRelease, "require-release", false, "refuse what stands outside of a release, whose sign-offs cannot be checked")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "print each check by itself, in the order in which they were made")
 	_ = cmd.MarkFlagFilename("trust", "yaml", "yml")
 	return cmd
 }
 
-// readTrust reads the trust file that the user names: verifying is only as good as where that came from.
-func (a *app) readTrust(path string) ([]byte, error) {
+// readTrust reads the trust file that the user names: verifying is only as good as where that came from. The trusted root that
+// it names is read from beside it, where it is there, or from the path given; its digest decides whether it is the one.
+func (a *app) readTrust(path, root string) ([]byte, *trust.Trust, error) {
 	if path == "" {
 		path = filepath.Join(a.dir, release.TrustFile)
 		if _, err := os.Stat(path); err != nil {
-			return nil, usage("there is no trust file to verify with", "sello verify FILE --trust trust.yaml   # the project's, from its repository")
+			return nil, nil, usage("there is no trust file to verify with", "sello verify FILE --trust trust.yaml   # the project's, from its repository")
 		}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, usage("read trust file: "+err.Error(), "give the path of the project's trust.yaml")
+		return nil, nil, usage("read trust file: "+err.Error(), "give the path of the project's trust.yaml")
 	}
-	if _, err := trust.Parse(path, data); err != nil { // here, so that the file is named as it was given
-		return nil, fmt.Errorf("read trust file: %w", err)
+	t, err := trust.Parse(path, data) // here, so that the file is named as it was given
+	if err != nil {
+		return nil, nil, fmt.Errorf("read trust file: %w", err)
 	}
-	return data, nil
+	if t.TrustedRoot == nil && root == "" {
+		return data, t, nil
+	}
+	content, err := a.readRoot(path, root, t)
+	if err != nil || content == nil {
+		return data, t, err
+	}
+	return data, t, t.SetRoot(content)
+}
+
+// readRoot reads a trusted root; nil when none was named and none lies beside the trust file: keys can be judged without.
+func (a *app) readRoot(path, root string, t *trust.Trust) ([]byte, error) {
+	if root != "" {
+		return readSome(root, sign.MaxRoot)
+	}
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, usage("read trusted root: "+err.Error(), "name it with --trusted-root")
+	}
+	defer dir.Close()
+	f, err := dir.Open(filepath.FromSlash(t.TrustedRoot.File))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, usage("read trusted root: "+err.Error(), "name it with --trusted-root")
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, sign.MaxRoot+1))
 }
 
 // loneFile is the last line about a file that was accepted without anything around it.
@@ -88,7 +121,7 @@ const loneFile = "ACCEPTED  provenance only: the file stands alone; sign-offs an
 
 func (a *app) showReport(r *verify.Report, verbose bool) {
 	rows := summary(r.Checks)
-	if verbose {
+	if verbose || r.Scope == verify.ScopeBundle {
 		rows = each(r.Checks)
 	}
 	ui.Table(a.streams.Out, rows)

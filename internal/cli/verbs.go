@@ -234,11 +234,11 @@ func (a *app) promoteManifest(cmd *cobra.Command, m release.ManifestOptions, tru
 		return usage("--require-release needs to know whom to trust", "add --trust trust.yaml")
 	}
 	if trustFile != "" {
-		data, err := a.readTrust(trustFile)
+		data, t, err := a.readTrust(trustFile, "")
 		if err != nil {
 			return err
 		}
-		m.Trust = data
+		m.Trust, m.TrustedRoot = data, t.Root()
 	}
 	done, err := release.PromoteManifest(cmd.Context(), m)
 	if done == nil {

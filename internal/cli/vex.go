@@ -151,11 +151,8 @@ manager's and must not have expired (exit code 3).`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var t *trust.Trust
 			if trustFile != "" {
-				data, err := a.readTrust(trustFile)
-				if err != nil {
-					return err
-				}
-				if t, err = trust.Parse(trustFile, data); err != nil {
+				var err error
+				if _, t, err = a.readTrust(trustFile, ""); err != nil {
 					return err
 				}
 			}

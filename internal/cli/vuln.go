@@ -104,11 +104,8 @@ func (a *app) vulnOptions(f vulnFlags) (o vuln.Options, set *vex.Set, err error)
 func (a *app) readVEX(f vulnFlags, set *vex.Set, now time.Time) error {
 	var t *trust.Trust
 	if f.trust != "" {
-		data, err := a.readTrust(f.trust)
-		if err != nil {
-			return err
-		}
-		if t, err = trust.Parse(f.trust, data); err != nil {
+		var err error
+		if _, t, err = a.readTrust(f.trust, ""); err != nil {
 			return err
 		}
 		if err := t.Check(now); err != nil {

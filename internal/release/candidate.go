@@ -12,6 +12,7 @@ import (
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/trust"
 )
@@ -115,7 +116,23 @@ func (p *Project) trustAt(ctx context.Context, tip, branch string) (*trust.Trust
 		return nil, nil, fmt.Errorf("read trust file: %w", err)
 	}
 	t, err := trust.Parse(TrustFile, data)
+	if err == nil && t.TrustedRoot != nil {
+		err = p.setRoot(ctx, t, tip)
+	}
 	return t, data, err
+}
+
+// setRoot reads the trusted root that a trust file names, at the same commit.
+func (p *Project) setRoot(ctx context.Context, t *trust.Trust, tip string) error {
+	content, err := p.Repo.ReadFile(ctx, tip, t.TrustedRoot.File, sign.MaxRoot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &gate.Refusal{Code: "trusted-root-missing", Class: gate.Usage, Where: "commit " + tip[:12], What: "the trusted root that the trust file names is not in the repository",
+			Expected: t.TrustedRoot.File, Fix: "commit it where " + TrustFile + " says that it is"}
+	}
+	if err != nil {
+		return fmt.Errorf("read trusted root: %w", err)
+	}
+	return t.SetRoot(content)
 }
 
 // agree checks that definition and trust file speak of the same project and source, and that the trust file is in force.

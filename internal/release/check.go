@@ -12,6 +12,7 @@ import (
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -46,7 +47,7 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 				err = p.draftedNotes(rel.Notes)
 			}
 		case filepath.Base(name) == TrustFile:
-			trusted, err = trust.Parse(name, data)
+			trusted, err = p.checkTrust(name, data)
 		default:
 			if def, err = p.checkDefinition(name, data); err == nil {
 				err = p.patternsMatch(ctx, name, data)
@@ -92,6 +93,23 @@ func readLimited(path string) ([]byte, error) {
 		return data, err
 	}
 	return os.ReadFile(path)
+}
+
+// checkTrust checks a trust file, and the trusted root that it names.
+func (p *Project) checkTrust(name string, data []byte) (*trust.Trust, error) {
+	t, err := trust.Parse(name, data)
+	if err != nil || t.TrustedRoot == nil {
+		return t, err
+	}
+	root, err := readLimited(filepath.Join(p.Repo.Root(), filepath.FromSlash(t.TrustedRoot.File)))
+	if err != nil {
+		return nil, missing(t.TrustedRoot.File, err)
+	}
+	if err := t.SetRoot(root); err != nil {
+		return nil, err
+	}
+	_, err = sign.ParseRoot(root)
+	return t, err
 }
 
 func missing(name string, err error) error {

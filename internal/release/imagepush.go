@@ -223,7 +223,7 @@ func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, rele
 		} else if len(missing) > 0 {
 			return &gate.Refusal{Code: "image-missing", What: "the registry lost a part of the image", Where: img.to, Expected: missing[0].Digest.String(), Actual: fmt.Sprintf("%d parts are not there", len(missing)), Fix: "sello promote " + c.Path}
 		}
-		report, err := verify.Image(ctx, img.String(), verify.Options{TrustFile: c.TrustBytes, Now: p.Now(), StageFile: s.bytes, RequireRelease: released,
+		report, err := verify.Image(ctx, img.String(), verify.Options{TrustFile: c.TrustBytes, TrustedRoot: c.Trust.Root(), Now: p.Now(), StageFile: s.bytes, RequireRelease: released,
 			MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
 		if err != nil {
 			return err

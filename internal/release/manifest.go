@@ -26,12 +26,13 @@ const (
 
 // ManifestOptions say how a promotion manifest is carried out.
 type ManifestOptions struct {
-	File     string           // a plain manifest, or a folder with promoter-manifest.yaml and images.yaml
-	Images   string           // images.yaml of a thin manifest whose File is promoter-manifest.yaml
-	Trust    []byte           // a trust file that every image has to verify with before it is copied; nil for none
-	Released bool             // with Trust: each has to be of a release, with its sign-offs
-	DryRun   bool             // look, and change nothing
-	Registry registry.Options // how registries are talked to
+	File        string           // a plain manifest, or a folder with promoter-manifest.yaml and images.yaml
+	Images      string           // images.yaml of a thin manifest whose File is promoter-manifest.yaml
+	Trust       []byte           // a trust file that every image has to verify with before it is copied; nil for none
+	TrustedRoot []byte           // that the trust file names; nil for none
+	Released    bool             // with Trust: each has to be of a release, with its sign-offs
+	DryRun      bool             // look, and change nothing
+	Registry    registry.Options // how registries are talked to
 }
 
 // ManifestDone is what PromoteManifest did, or would do.
@@ -149,7 +150,7 @@ func verifyItems(ctx context.Context, plan *promotion.Plan, o ManifestOptions) e
 			continue
 		}
 		group.Go(func() error {
-			report, err := verify.Image(ctx, i.From+"@"+i.Digest.String(), verify.Options{TrustFile: o.Trust, RequireRelease: o.Released})
+			report, err := verify.Image(ctx, i.From+"@"+i.Digest.String(), verify.Options{TrustFile: o.Trust, TrustedRoot: o.TrustedRoot, RequireRelease: o.Released})
 			if err == nil {
 				err = report.Err()
 			}

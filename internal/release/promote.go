@@ -171,7 +171,7 @@ func (p *Project) copySmall(ctx context.Context, from store.Bucket, name string,
 
 // checkPublished verifies production from the outside, with nothing but the public files and the trust file's bytes.
 func (p *Project) checkPublished(ctx context.Context, c *Candidate, to store.ReleaseLayout, released bool) error {
-	report, err := verify.Files(ctx, store.Place(to.Bucket, to.Prefix()), bucket.Source(to.Bucket, to.Prefix()), verify.Options{TrustFile: c.TrustBytes, Now: p.Now(), Unreleased: !released,
+	report, err := verify.Files(ctx, store.Place(to.Bucket, to.Prefix()), bucket.Source(to.Bucket, to.Prefix()), verify.Options{TrustFile: c.TrustBytes, TrustedRoot: c.Trust.Root(), Now: p.Now(), Unreleased: !released,
 		MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/sign/signtest"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 )
@@ -46,6 +47,7 @@ type World struct {
 	Keys      map[string]*sign.Key // build-service, other-service, first, second, third, newcomer; and stranger, whom nobody trusts
 	Trust     *trust.Trust
 	TrustFile []byte
+	Sigstore  *signtest.Instance // who signs for those without a key in the trust file; nil when all have one
 }
 
 // NewWorld makes keys and a trust file: two of three managers have to sign off. Changes are made to the trust file.
@@ -79,6 +81,41 @@ func NewWorld(tb testing.TB, changes ...func(*trust.Trust)) *World {
 	w.Trust, err = trust.Parse(trust.FileName, w.TrustFile)
 	check(tb, err)
 	return w
+}
+
+// Keyless is whom certificates name for somebody of a keyless world.
+func Keyless(name string) trust.Keyless {
+	return trust.Keyless{Issuer: "https://accounts.example", Subject: name + "@age.example"}
+}
+
+// NewKeylessWorld is NewWorld where all but the second manager sign with certificates of a Sigstore instance of their own.
+func NewKeylessWorld(tb testing.TB) *World {
+	tb.Helper()
+	instance := signtest.New(tb, Now)
+	w := NewWorld(tb, func(t *trust.Trust) {
+		t.TrustedRoot = signtest.Pin(instance.Root)
+		for name := range t.Identities {
+			if k := Keyless(name); name != "second" {
+				t.Identities[name] = trust.Identity{Issuer: k.Issuer, Subject: k.Subject}
+			}
+		}
+	})
+	w.Sigstore = instance
+	check(tb, w.Trust.SetRoot(instance.Root))
+	return w
+}
+
+// sign signs for the owner of a key: with it, or with a certificate.
+func (w *World) sign(tb testing.TB, k *sign.Key, payload []byte) []byte {
+	tb.Helper()
+	for name, key := range w.Keys {
+		if _, byKey := w.Trust.PublicKey(name); key == k && !byKey && w.Sigstore != nil {
+			return w.Sigstore.Sign(tb, Keyless(name), payload)
+		}
+	}
+	bundle, err := sign.SignStatement(context.Background(), k, attest.PayloadType, payload)
+	check(tb, err)
+	return bundle
 }
 
 // Draft is a release before it is written.
@@ -142,7 +179,9 @@ func (w *World) ReleaseAt(tb testing.TB, dir string, changes ...func(*Draft)) {
 	}
 	statement, err := attest.NewRelease(subjects, d.Purl)
 	check(tb, err)
-	Write(tb, dir, stage.ReleaseBundle, Sign(tb, d.Publisher, statement))
+	payload, err := statement.Encode()
+	check(tb, err)
+	Write(tb, dir, stage.ReleaseBundle, w.sign(tb, d.Publisher, payload))
 }
 
 // StageFolder writes a staged folder and gives its path.
@@ -235,9 +274,7 @@ func (w *World) provenance(tb testing.TB, d *Draft, subjects []attest.Subject) [
 	if d.Payload != nil {
 		payload = d.Payload(payload)
 	}
-	bundle, err := sign.SignStatement(context.Background(), d.Signer, attest.PayloadType, payload)
-	check(tb, err)
-	return bundle
+	return w.sign(tb, d.Signer, payload)
 }
 
 func (w *World) signOff(tb testing.TB, d *Draft, s SignOff, stageDigest, root string) {
@@ -259,7 +296,9 @@ func (w *World) SignOff(tb testing.TB, s SignOff, stageDigest string) []byte {
 	}
 	statement, err := attest.NewSignOff(so)
 	check(tb, err)
-	return Sign(tb, w.Keys[s.By], statement)
+	payload, err := statement.Encode()
+	check(tb, err)
+	return w.sign(tb, w.Keys[s.By], payload)
 }
 
 // Sign gives the bundle of a statement.

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/verify"
+)
+
+func (a *app) verifyBundleCommand() *cobra.Command {
+	var bundle, key, root, predicate string
+	var signer verify.Signer
+	var staging bool
+	cmd := &cobra.Command{
+		Use:   "verify-bundle FILE|sha256:DIGEST",
+		Short: "Verify a Sigstore bundle that others made, offline",
+		Long: `Verify-bundle checks a file, or its digest, against a Sigstore bundle of any
+project: who signed, that the certificate, the time and the transparency log are
+what the trusted root vouches for, and that the bundle is about this file. No
+trust file and no network are needed; the trusted root is the Sigstore instance's
+trusted_root.json. A refusal has exit code 3, and says who did sign.
+
+Issuer and subject are compared exactly; the --…-regexp flags take a regular
+expression that has to match the whole. With --key, a public key takes the place
+of the certificate; with --trusted-root besides, its log entry is asked for, too.`,
+		Example: `  sello verify-bundle hello.tar.gz --bundle hello.tar.gz.sigstore.json \
+    --certificate-identity release@hello.example \
+    --certificate-oidc-issuer https://accounts.example --trusted-root trusted_root.json
+  sello verify-bundle hello.tar.gz --bundle hello.tar.gz.sigstore.json --key key.pub`,
+		Args: takes(1, 1, "FILE|sha256:DIGEST"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			o := verify.BundleOptions{PredicateType: predicate}
+			if signer != (verify.Signer{}) {
+				o.Signers = []verify.Signer{signer}
+			}
+			if bundle == "" {
+				return usage("there is no bundle to verify with", "sello verify-bundle "+args[0]+" --bundle FILE")
+			}
+			if key == "" && root == "" {
+				what := "there is no trusted root to judge certificates by"
+				if staging {
+					what = "the staging instance's trusted root is not part of Sello: nothing is downloaded"
+				}
+				return usage(what, "give the instance's trusted_root.json with --trusted-root")
+			}
+			for _, f := range []struct {
+				path string
+				into *[]byte
+				most int64
+			}{{key, &o.Key, 16 << 10}, {root, &o.TrustedRoot, sign.MaxRoot}} {
+				if f.path == "" {
+					continue
+				}
+				data, err := readSome(f.path, f.most)
+				if err != nil {
+					return err
+				}
+				*f.into = data
+			}
+			data, err := readSome(bundle, sign.MaxBundle)
+			if err != nil {
+				return err
+			}
+			file, err := digestsOf(args[0])
+			if err != nil {
+				return err
+			}
+			report, err := verify.Bundle(data, file, o)
+			if err != nil {
+				return err
+			}
+			report.Artifact = args[0]
+			if err := a.result(report, func() { a.showReport(report, false) }); err != nil {
+				return err
+			}
+			return report.Err()
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&bundle, "bundle", "", "the Sigstore bundle")
+	f.StringVar(&signer.Subject, "certificate-identity", "", "e-mail address or URI that the certificate names")
+	f.StringVar(&signer.Issuer, "certificate-oidc-issuer", "", "issuer that vouches for it")
+	f.StringVar(&signer.SubjectPattern, "certificate-identity-regexp", "", "pattern of the whole e-mail address or URI")
+	f.StringVar(&signer.IssuerPattern, "certificate-oidc-issuer-regexp", "", "pattern of the whole issuer")
+	f.StringVar(&key, "key", "", "public key (PEM) that signed, instead of a certificate")
+	f.StringVar(&root, "trusted-root", "", "the Sigstore instance's trusted_root.json")
+	f.StringVar(&predicate, "type", "", "predicate type that the statement has to have")
+	f.BoolVar(&staging, "staging", false, "the staging instance; its --trusted-root has to be given")
+	_ = cmd.MarkFlagFilename("bundle", "json")
+	_ = cmd.MarkFlagFilename("trusted-root", "json")
+	return cmd
+}
+
+// digestsOf reads a file, or takes the digest that stands in its place.
+func digestsOf(arg string) (verify.Digests, error) {
+	if sum, ok := strings.CutPrefix(arg, "sha256:"); ok && digest.IsSHA256(sum) {
+		return verify.Digests{"sha256": sum}, nil
+	}
+	file, err := verify.FileDigests(arg)
+	if err != nil {
+		return nil, usage(err.Error(), "give the path of a file, or sha256: and 64 lower-case hexadecimal digits")
+	}
+	return file, nil
+}
+
+// readSome reads a file, and no more than one byte over what it may have: whoever parses it refuses it then.
+func readSome(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil && info.IsDir() {
+			err = errors.New(path + " is a folder")
+		}
+	}
+	if err != nil {
+		return nil, usage(err.Error(), "give the path of a file")
+	}
+	return io.ReadAll(io.LimitReader(f, most+1))
+}
