@@ -66,6 +66,7 @@ func refine(name string, s *jsonschema.Schema) error {
 		}
 		roles.PropertyNames = &jsonschema.Schema{Enum: anys(trust.Roles)}
 		roles.Required = []string{trust.RoleBuilder, trust.RoleManager}
+		s.Definitions["Identity"].OneOf = []*jsonschema.Schema{{Required: []string{"key"}}, {Required: []string{"issuer", "subject"}}}
 		identities, _ := s.Properties.Get("identities")
 		identities.PropertyNames = &jsonschema.Schema{Pattern: `^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`}
 	}
