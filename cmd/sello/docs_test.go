@@ -132,7 +132,19 @@ func typing(t *testing.T) (env []string, has func(string) bool) {
 	for name, v := range settings {
 		env = append(env, name+"="+v)
 	}
+	published := os.Getenv("SELLO_VECTORS")
+	if published == "" {
+		published = filepath.Join("..", "..", "..", "shared", "vectors")
+	}
+	if published, err = filepath.Abs(published); err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, "SELLO_VECTORS="+published)
 	return env, func(program string) bool {
+		if program == "SELLO_VECTORS" {
+			info, err := os.Stat(published)
+			return err == nil && info.IsDir()
+		}
 		for _, dir := range filepath.SplitList(path) {
 			if info, err := os.Stat(filepath.Join(dir, program)); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 				return true

@@ -20,7 +20,7 @@ import (
 //
 //	<!-- test: setup        commands to run here, in lines of their own, up to -->
 //	<!-- test: skip WHY --> the next block is not run
-//	<!-- test: needs X -->  the next block is run where the program X is there
+//	<!-- test: needs X -->  the next block is run where the program X is there; X is SELLO_VECTORS for the published cases
 type document struct {
 	lines    []string
 	commands []*command

@@ -26,13 +26,13 @@ what the trusted root vouches for, and that the bundle is about this file. No
 trust file and no network are needed; the trusted root is the Sigstore instance's
 trusted_root.json. A refusal has exit code 3, and says who did sign.
 
+For a certificate, --trusted-root, --certificate-identity and
+--certificate-oidc-issuer are needed. docs/verifying.md shows it.
+
 Issuer and subject are compared exactly; the --…-regexp flags take a regular
 expression that has to match the whole. With --key, a public key takes the place
 of the certificate; with --trusted-root besides, its log entry is asked for, too.`,
-		Example: `  sello verify-bundle hello.tar.gz --bundle hello.tar.gz.sigstore.json \
-    --certificate-identity release@hello.example \
-    --certificate-oidc-issuer https://accounts.example --trusted-root trusted_root.json
-  sello verify-bundle hello.tar.gz --bundle hello.tar.gz.sigstore.json --key key.pub`,
+		Example: "  sello verify-bundle hello.tgz --bundle hello.tgz.sigstore.json --key key.pub",
 		Args: takes(1, 1, "FILE|sha256:DIGEST"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o := verify.BundleOptions{PredicateType: predicate}
