@@ -50,6 +50,7 @@ import (
 	"time"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -105,6 +106,7 @@ type verifier struct {
 	Options
 	trust    *trust.Trust
 	builders map[string]crypto.PublicKey
+	log      *tlog.Identity // nil when the project has no transparency log
 	cache    cache
 }
 
@@ -126,7 +128,8 @@ func newVerifier(o Options) (*verifier, error) {
 	if o.MinLevel < 0 || o.MinLevel > 3 {
 		return nil, errors.New("verify: the least level is 0 to 3")
 	}
-	return &verifier{Options: o, trust: o.Trust, builders: o.Trust.KeysOf(trust.RoleBuilder)}, nil
+	v := &verifier{Options: o, trust: o.Trust, builders: o.Trust.KeysOf(trust.RoleBuilder)}
+	return v, v.openLog()
 }
 
 // checkTrust is the first check of every report.
