@@ -162,8 +162,7 @@ var patterns = sync.OnceValue(func() string {
 		}
 	}
 	for _, l := range licensecheck.BuiltinLicenses() {
-		fmt.Fprintf(h, "%q %q %d\n", l.ID, l.URL, len(l.LRE))
-		io.WriteString(h, l.LRE)
+		fmt.Fprintf(h, "%q %q %d\n%s", l.ID, l.URL, len(l.LRE), l.LRE)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 })

@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/sbom"
 )
@@ -45,10 +47,18 @@ func ofFile(ctx context.Context, path string, o Options) (*sbom.Document, error)
 	return d.b.Document(meta.Project), nil
 }
 
-// learner gives what asks for the licences of programs while their files are hashed, and what waits for the answers.
+// learner gives what asks for the licences of programs while their files are hashed, and what waits for the answers. Programs that come
+// while many are asked for are left to the document.
 func learner(l sbom.Licenses) (learn func(*sbom.Binary), wait func()) {
-	var g sync.WaitGroup
-	return func(b *sbom.Binary) { g.Go(func() { sbom.Learn(l, *b) }) }, g.Wait
+	var g errgroup.Group
+	g.SetLimit(2 * runtime.GOMAXPROCS(0))
+	learn = func(b *sbom.Binary) {
+		g.TryGo(func() error {
+			sbom.Learn(l, *b)
+			return nil
+		})
+	}
+	return learn, func() { _ = g.Wait() }
 }
 
 // ownVersion gives a main module's version, if it has one.
