@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/tlog"
 )
 
 // Dir verifies a whole release, or a whole stage (a folder with files/ in it): every
@@ -88,6 +89,14 @@ func content(f *file) []byte {
 	return append([]byte{}, f.content...)
 }
 
+// one is what there is of something that may be missing.
+func one(data []byte) [][]byte {
+	if data == nil {
+		return nil
+	}
+	return [][]byte{data}
+}
+
 // statement verifies the release statement and compares the folder with it, file by file.
 func (d *folder) statement() {
 	found := d.tree.files[stage.ReleaseBundle]
@@ -95,7 +104,7 @@ func (d *folder) statement() {
 		d.skip("release-statement-missing", stage.ReleaseBundle, "a stage, or a promoted release, has no release statement yet")
 		return
 	}
-	said, ok := d.openStatement(&d.findings, content(found), d.list)
+	said, ok := d.openStatement(&d.findings, content(found), one(content(d.tree.files[tlog.ProofFile])), d.list)
 	if !ok {
 		return
 	}
@@ -106,6 +115,7 @@ func (d *folder) statement() {
 		names[name] = ""
 	}
 	delete(names, stage.ReleaseBundle)
+	delete(names, tlog.ProofFile)
 	var each []findings
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		var one findings
@@ -180,5 +190,5 @@ func (d *folder) accounted(name string) bool {
 		return strings.HasSuffix(strings.TrimSuffix(vex, stage.BundleSuffix), ".openvex.json") && !strings.Contains(vex, "/")
 	}
 	id, ok := strings.CutPrefix(name, stage.SignOffFolder+"/")
-	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
+	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || name == tlog.ProofFile || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
 }

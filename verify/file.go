@@ -13,6 +13,7 @@ import (
 
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/tlog"
 )
 
 // maxUp is how many folders above a file's own stage.json is looked for.
@@ -167,7 +168,11 @@ func (in *surroundings) judge(ctx context.Context, s subject, size int64) error 
 		return err
 	}
 	list, known := in.openStage(&in.findings, in.report, listBytes)
-	said := in.statement(statement, list, s, listSHA)
+	proof, _, err := in.small(ctx, tlog.ProofFile, tlog.MaxProof)
+	if err != nil {
+		return err
+	}
+	said := in.statement(statement, one(proof), list, s, listSHA)
 	if known {
 		s.stage, s.artifact, s.released = list, list.Find(s.name), said != nil
 		s.againstStage(&in.findings, size, true)
@@ -195,12 +200,12 @@ func (in *surroundings) judge(ctx context.Context, s subject, size int64) error 
 }
 
 // statement verifies the release statement, and that it names the file and stage.json.
-func (in *surroundings) statement(content []byte, list *stage.Stage, s subject, listSHA string) map[string]string {
+func (in *surroundings) statement(content []byte, proofs [][]byte, list *stage.Stage, s subject, listSHA string) map[string]string {
 	if content == nil && (in.staged || in.Unreleased) && !in.RequireRelease {
 		in.skip("release-statement-missing", stage.ReleaseBundle, "a stage, or a promoted release, has no release statement yet")
 		return nil
 	}
-	said, ok := in.openStatement(&in.findings, content, list)
+	said, ok := in.openStatement(&in.findings, content, proofs, list)
 	if !ok {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/tlog"
 )
 
 // maxTries bounds how much evidence is tried that no release statement names.
@@ -87,6 +88,24 @@ func (j *imageJudge) signOffs(ctx context.Context, e evidence) (map[string][]byt
 	return out, nil
 }
 
+// proofs reads the proofs of the transparency log that are attached with stage.json.
+func (j *imageJudge) proofs(ctx context.Context, kept []evidence) ([][]byte, error) {
+	var out [][]byte
+	for _, e := range kept {
+		for _, blob := range e.manifest.Blobs {
+			if blob.Annotations[ocispec.AnnotationTitle] != tlog.ProofFile || blob.Size > tlog.MaxProof || len(out) >= maxBundles {
+				continue
+			}
+			data, err := readBlob(ctx, j.from, blob, tlog.MaxProof)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, data)
+		}
+	}
+	return out, nil
+}
+
 // statement judges the release statement that is attached to the image, if there is one, and gives the files that it names.
 func (j *imageJudge) statement(ctx context.Context, root ocispec.Descriptor, kept []evidence) (map[string]string, error) {
 	bundles, err := j.bundles(ctx, root)
@@ -95,17 +114,21 @@ func (j *imageJudge) statement(ctx context.Context, root ocispec.Descriptor, kep
 	}
 	if len(bundles[attest.ReleaseType]) == 0 {
 		if j.RequireRelease || j.Version != "" {
-			j.openStatement(j.findings, nil, nil)
+			j.openStatement(j.findings, nil, nil, nil)
 		} else {
 			j.skip("release-statement-missing", j.name, "no release statement is attached to the image")
 		}
 		return nil, nil
 	}
+	proofs, err := j.proofs(ctx, kept)
+	if err != nil {
+		return nil, err
+	}
 	best, ok := findings{}, false
 	for _, data := range bundles[attest.ReleaseType] {
 		var tried findings
 		var said map[string]string
-		if said, ok = j.openStatement(&tried, data, j.list); ok {
+		if said, ok = j.openStatement(&tried, data, proofs, j.list); ok {
 			index, err := j.indexOf(ctx, root, kept, said)
 			if err != nil {
 				return nil, err

@@ -61,7 +61,7 @@ func equal(c *Check, code, what, want, got string) error {
 
 // openStatement reads the release statement: the builder's word on what the release consists of. It gives the
 // SHA-256 of each file by name.
-func (v *verifier) openStatement(f *findings, content []byte, list *stage.Stage) (files map[string]string, ok bool) {
+func (v *verifier) openStatement(f *findings, content []byte, proofs [][]byte, list *stage.Stage) (files map[string]string, ok bool) {
 	var bundle *sign.Bundle
 	var payload []byte
 	var statement *attest.Statement[attest.Release]
@@ -80,11 +80,11 @@ func (v *verifier) openStatement(f *findings, content []byte, list *stage.Stage)
 			return err
 		}},
 		step{"release-version-mismatch", func(c *Check) error {
-			return purlVersion(c, statement.Predicate.Purl, cmp.Or(v.Version, versionOf(list)))
+			return purlVersion(c, statement.Predicate.Purl, v.wanted(list))
 		}},
 		step{"release-name-twice", func(*Check) (err error) { files, err = byName(statement.Subject); return err }},
 	)
-	return files, ok
+	return files, ok && v.logged(f, content, v.wanted(list), proofs)
 }
 
 func versionOf(list *stage.Stage) string {

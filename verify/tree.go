@@ -21,6 +21,7 @@ import (
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/tlog"
 )
 
 // Limits on a folder that is verified.
@@ -137,6 +138,8 @@ func keep(name string) (limit int64, bundle bool) {
 	switch {
 	case name == stage.FileName, name == stage.ReleaseBundle, name == sums256, name == sums512:
 		return stage.MaxSize, false
+	case name == tlog.ProofFile:
+		return tlog.MaxProof, false
 	case strings.HasPrefix(name, stage.SignOffFolder+"/"):
 		return maxSignOff, false
 	case strings.HasSuffix(name, stage.BundleSuffix):

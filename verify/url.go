@@ -20,6 +20,7 @@ import (
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -153,7 +154,8 @@ func (d *download) findRelease(ctx context.Context, u *url.URL) (base *url.URL, 
 			return nil, "", err
 		}
 		if hasStage || hasStatement {
-			return base, name, nil
+			_, err := d.get(ctx, base.JoinPath(tlog.ProofFile), tlog.ProofFile, tlog.MaxProof)
+			return base, name, err
 		}
 	}
 	return nil, parts[len(parts)-1], nil
@@ -195,7 +197,7 @@ func (d *download) signOffs(ctx context.Context, base *url.URL, o Options) error
 // release downloads all that stage.json and the release statement name, and verifies the folder.
 func (d *download) release(ctx context.Context, base *url.URL, o Options) (*Report, error) {
 	base.RawQuery, base.Fragment = "", ""
-	for name, limit := range map[string]int64{stage.FileName: stage.MaxSize, stage.ReleaseBundle: sign.MaxBundle} {
+	for name, limit := range map[string]int64{stage.FileName: stage.MaxSize, stage.ReleaseBundle: sign.MaxBundle, tlog.ProofFile: tlog.MaxProof} {
 		if _, err := d.get(ctx, base.JoinPath(name), name, limit); err != nil {
 			return nil, err
 		}
@@ -212,6 +214,7 @@ func (d *download) release(ctx context.Context, base *url.URL, o Options) (*Repo
 	}
 	delete(names, stage.FileName)
 	delete(names, stage.ReleaseBundle)
+	delete(names, tlog.ProofFile)
 	if len(names) > maxFiles {
 		return nil, urlRefusal("folder-too-large", "the release names too many files", fmt.Sprint(maxFiles), fmt.Sprint(len(names)), nil)
 	}

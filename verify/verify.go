@@ -50,6 +50,7 @@ import (
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -106,6 +107,7 @@ type verifier struct {
 	Options
 	trust    *trust.Trust
 	builders *sign.Signers
+	log      *tlog.Identity // nil when the project has no transparency log
 	cache    cache
 }
 
@@ -134,7 +136,7 @@ func newVerifier(o Options) (*verifier, error) {
 	}
 	v := &verifier{Options: o, trust: o.Trust, builders: sign.SignersOf(o.Trust, trust.RoleBuilder)}
 	v.builders.Now = o.Now
-	return v, nil
+	return v, v.openLog()
 }
 
 // checkTrust is the first check of every report.

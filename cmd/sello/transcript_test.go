@@ -246,6 +246,8 @@ var changing = []struct {
 }{
 	{regexp.MustCompile(`\bsha(256|512):[0-9a-f]{64,128}`), "sha$1:<digest>"},
 	{regexp.MustCompile(`\b[0-9a-f]{40,128}\b`), "<digest>"},
+	{regexp.MustCompile(`\+[0-9a-f]{8}\+[0-9A-Za-z+/=]{44}`), "+<key>"}, // C2SP signed-note
+	{regexp.MustCompile(` [0-9A-Za-z+/]{43}=$`), " <root>"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "<id>"},
 	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "SHA256:<key>"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d([ T]\d\d:\d\d:\d\dZ?)?`), "<time>"},

@@ -79,8 +79,15 @@ func (a *app) describe(ctx context.Context, path string, f sbomFlags) (*sbom.Doc
 			meta.SourceURI, meta.Commit = f.source[:at[0]], f.source[at[2]:at[3]]
 		}
 	}
-	meta.Licenses = licenses.New(licensePlaces(path))
-	return inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()})
+	places := licensePlaces(path)
+	if dir, err := cacheDir(); err == nil {
+		places.Kept = filepath.Join(dir, "licenses.json")
+	}
+	modules := licenses.New(places)
+	meta.Licenses = modules
+	doc, err := inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()})
+	_ = modules.Save() // it saves time alone: the next document is the same without
+	return doc, err
 }
 
 // documentTime is SOURCE_DATE_EPOCH, or the time of the commit that a folder has checked out, or of the file.

@@ -217,7 +217,7 @@ machine. Have the change reviewed and merged before the key counts.`,
 }
 
 func trustFlags(cmd *cobra.Command, o *release.TrustKeyOptions) {
-	cmd.Flags().StringVar(&o.Role, "role", "", "role in trust.yaml: manager, associate or builder")
+	cmd.Flags().StringVar(&o.Role, "role", "", "role in trust.yaml: manager, associate, builder or log")
 	cmd.Flags().IntVar(&o.Threshold, "threshold", 0, "set how many managers have to sign off")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"manager", "associate", "builder"}, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -16,18 +16,28 @@ import (
 // one of all, in most of a second, only for a text that the first does not cover to its end.
 type Detector struct {
 	common, all func() *licensecheck.Scanner
+	kept        *kept
 	mu          sync.Mutex
 	seen        map[[sha256.Size]byte]*reading
 }
 
 // New makes a detector.
-func New() *Detector {
+func New() *Detector { return NewKeeping("") }
+
+// NewKeeping makes a detector that looks into a file for what others found in the same texts before it compiles matchers, and
+// writes to it what it found itself when it is told to Save. The file is the caller's: who can write to it says what is in texts.
+// One that is not there, damaged or of other patterns holds nothing.
+func NewKeeping(file string) *Detector {
 	return &Detector{
+		kept:   newKept(file),
 		common: sync.OnceValue(func() *licensecheck.Scanner { return compile(commonLicenses) }),
 		all:    allLicenses,
 		seen:   map[[sha256.Size]byte]*reading{},
 	}
 }
+
+// Save writes what was found in texts to the file of NewKeeping.
+func (d *Detector) Save() error { return d.kept.save() }
 
 // allLicenses is shared by all detectors: it is a large matcher that never changes.
 var allLicenses = sync.OnceValue(func() *licensecheck.Scanner { return compile(nil) })
@@ -91,10 +101,7 @@ func (d *Detector) classify(text []byte, r *reading) {
 		r.confidence = 1
 		return
 	}
-	cover := d.common().Scan(text)
-	if cover.Percent < nearlyAll || len(cover.Match) == 0 {
-		cover = d.all().Scan(text)
-	}
+	cover := d.kept.get(r.sum, text, d.scan)
 	r.confidence = min(cover.Percent/100, 1)
 	r.choice = offersChoice(outside(text, cover.Match))
 	ids := map[string]bool{}
@@ -112,13 +119,26 @@ func (d *Detector) classify(text []byte, r *reading) {
 	r.ids = withoutGeneral(r.ids)
 }
 
+// scan matches a text against the common licences, and against all where they do not cover it.
+func (d *Detector) scan(text []byte) cover {
+	found := d.common().Scan(text)
+	if found.Percent < nearlyAll || len(found.Match) == 0 {
+		found = d.all().Scan(text)
+	}
+	out := cover{Percent: found.Percent}
+	for _, m := range found.Match {
+		out.Match = append(out.Match, match{m.ID, m.Start, m.End})
+	}
+	return out
+}
+
 func sumOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 
 // outside gives the text that no match covers.
-func outside(text []byte, matches []licensecheck.Match) string {
+func outside(text []byte, matches []match) string {
 	var b strings.Builder
 	at := 0
 	for _, m := range matches {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/verify"
 )
 
@@ -289,6 +291,12 @@ func releaseEvidence(ctx context.Context, s *staged, to store.ReleaseLayout) (st
 			return nil, nil, err
 		}
 		contents = append(contents, layerContent{mediaType: sign.MediaType, title: strings.TrimPrefix(info.Name, to.Prefix()), data: data})
+	}
+	switch proof, err := readObject(ctx, to.Bucket, to.File(tlog.ProofFile), tlog.MaxProof); {
+	case err == nil:
+		contents = append(contents, layerContent{mediaType: "text/plain", title: tlog.ProofFile, data: proof})
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, nil, err
 	}
 	return statement, contents, nil
 }

@@ -124,7 +124,7 @@ func (p *Project) initTrust(ctx context.Context, def *definition.Definition, o I
 	key, err := keys.Read(o.Identity)
 	made := errors.Is(err, fs.ErrNotExist)
 	if made {
-		key, err = keys.Create(o.Identity, nil)
+		key, err = keys.Create(o.Identity, trust.RoleManager, nil)
 	}
 	if err != nil {
 		return err

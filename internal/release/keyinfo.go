@@ -2,9 +2,6 @@ package release
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -61,7 +58,7 @@ func (p *Project) NewKey(ctx context.Context, o TrustKeyOptions, encrypt bool) (
 		}
 	}
 	keys := p.Keys(project)
-	key, err := keys.Create(o.Identity, passphrase)
+	key, err := keys.Create(o.Identity, o.Role, passphrase)
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +86,15 @@ func (p *Project) rehearse(o TrustKeyOptions) error {
 	if err := o.check(); err != nil || o.Role == "" {
 		return err
 	}
-	throwaway, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	throwaway, err := generate(o.Role)
 	if err != nil {
 		return fmt.Errorf("make throwaway key: %w", err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(throwaway.Public())
+	public, err := throwaway.PublicPEM()
 	if err != nil {
-		return fmt.Errorf("encode throwaway key: %w", err)
+		return err
 	}
-	_, err = p.withKey(o, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	_, err = p.withKey(o, public)
 	return err
 }
 
@@ -115,7 +112,7 @@ func (o TrustKeyOptions) check() error {
 // TrustKey adds a public key to trust.yaml in the working tree. It counts once the change is on the release branch.
 func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, error) {
 	if o.Role == "" {
-		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate or builder")
+		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate, builder or log")
 	}
 	if err := o.check(); err != nil {
 		return nil, err

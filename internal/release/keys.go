@@ -29,9 +29,17 @@ func (p *Project) Keys(project string) Keys {
 // Path of a private key.
 func (k Keys) Path(identity string) string { return filepath.Join(k.Dir, identity+".key") }
 
-// Create makes a key pair for identity; an existing key is never overwritten.
-func (k Keys) Create(identity string, passphrase []byte) (*sign.Key, error) {
-	key, err := sign.Generate()
+// generate makes a key of the kind that a role signs with.
+func generate(role string) (*sign.Key, error) {
+	if role == trust.RoleLog {
+		return sign.GenerateEd25519()
+	}
+	return sign.Generate()
+}
+
+// Create makes a key pair for identity, of the kind that the role signs with; an existing key is never overwritten.
+func (k Keys) Create(identity, role string, passphrase []byte) (*sign.Key, error) {
+	key, err := generate(role)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
 )
@@ -48,6 +49,10 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err != nil {
 		return nil, err
 	}
+	logKey, err := p.logSigner(c.Trust)
+	if err != nil {
+		return nil, err
+	}
 	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: store.Place(to.Bucket, to.Prefix())}
 	images := func(name string, do func() error) step {
 		return step{name, do, len(s.list.Images) == 0}
@@ -59,6 +64,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		step{"known vulnerabilities", func() error { return p.attestVulnerabilities(ctx, c, s, to, signer) }, !c.looksForVulnerabilities()},
 		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},
+		step{"transparency log", func() error { return p.enterLog(ctx, c, s, to, logKey) }, logKey == nil},
 		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
 		images("release statement and sign-offs of images", func() error { return p.attachRelease(ctx, s, to) }),
 		images("verify released images", func() error { return p.checkImages(ctx, c, s, true) }),
@@ -167,7 +173,7 @@ func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout) ([]a
 	var out []attest.Subject
 	for _, info := range infos {
 		name := strings.TrimPrefix(info.Name, to.Prefix())
-		if name == stage.ReleaseBundle {
+		if name == stage.ReleaseBundle || name == tlog.ProofFile {
 			continue
 		}
 		sha := ""

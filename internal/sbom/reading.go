@@ -50,29 +50,39 @@ func TooLarge(expected string) error {
 // DecodeJSON decodes JSON of unknown origin into v: text that is UTF-8, no key twice, nothing after the value, not nested deeper than
 // MaxDepth. Members that v does not have are passed over. Errors are refusals.
 func DecodeJSON(data []byte, v any) error {
-	if err := CheckText(data); err != nil {
+	checked := make(chan error)
+	go func() { checked <- checkJSON(data) }()
+	err := json.Unmarshal(data, v) // it has a bound of its own to how deep it goes
+	if err := <-checked; err != nil {
 		return err
 	}
-	if depth(data) > MaxDepth {
-		return TooLarge(fmt.Sprintf("JSON at most %d deep", MaxDepth))
-	}
-	err := json.Unmarshal(data, v)
 	if err == nil {
 		return nil
 	}
 	var semantic *json.SemanticError
 	var syntax *jsontext.SyntacticError
 	switch {
+	case errors.As(err, &syntax): // also where a type that reads itself met it
+		return Malformed(pointer(syntax.JSONPointer), "%v, at byte %d", syntax.Err, syntax.ByteOffset)
 	case errors.As(err, &semantic):
 		want := "another type"
 		if semantic.GoType != nil {
 			want = semantic.GoType.Kind().String()
 		}
 		return Malformed(pointer(semantic.JSONPointer), "JSON %s instead of %s", semantic.JSONKind, want)
-	case errors.As(err, &syntax):
-		return Malformed(pointer(syntax.JSONPointer), "%v, at byte %d", syntax.Err, syntax.ByteOffset)
 	}
 	return Malformed("", "%v", err)
+}
+
+// checkJSON refuses what is no text or nests deeper than MaxDepth.
+func checkJSON(data []byte) error {
+	if err := CheckText(data); err != nil {
+		return err
+	}
+	if depth(data) > MaxDepth {
+		return TooLarge(fmt.Sprintf("JSON at most %d deep", MaxDepth))
+	}
+	return nil
 }
 
 func pointer(p jsontext.Pointer) string {

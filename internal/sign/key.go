@@ -42,6 +42,15 @@ func Generate() (*Key, error) {
 	return newKey(k)
 }
 
+// GenerateEd25519 makes a new Ed25519 key, which transparency logs sign with.
+func GenerateEd25519() (*Key, error) {
+	_, k, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("generate key: %w", err)
+	}
+	return newKey(k)
+}
+
 func newKey(private any) (*Key, error) {
 	s, ok := private.(crypto.Signer)
 	if !ok {

@@ -152,6 +152,7 @@ var meanings = map[string]string{
 	RoleBuilder:   "signs provenance",
 	RoleManager:   "signs off releases; threshold says how many have to",
 	RoleAssociate: "may stage and rebuild; never counts for a release",
+	RoleLog:       "signs the transparency log; every release then needs a proof of it",
 }
 
 func marshalRole(b *bytes.Buffer, role string, r Role) {

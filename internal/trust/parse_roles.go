@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"crypto"
+	"crypto/ed25519"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,8 +54,19 @@ func (c checker) members(at, role string, names []string, member map[string]stri
 		if other := member[name]; other != "" && other != role && (role == RoleAssociate || role == RoleManager) && other != RoleBuilder {
 			c.refuse(at, "trust-role-conflict", "an associate never counts for a release, a manager does", "one of the two roles", name+" has the roles "+other+" and "+role, "remove one of them")
 		}
-		member[name] = role
+		if role != RoleLog {
+			member[name] = role
+		}
+		pub, ok := c.t.PublicKey(name)
+		if _, keyless := c.t.Identities[name].Keyless(); role == RoleLog && (keyless || ok && !isEd25519(pub)) {
+			c.refuse(at, "trust-log-key", "a transparency log signs with Ed25519: its readers and witnesses take no other keys", "an identity with an Ed25519 key", name, "make one: sello key new NAME --role log")
+		}
 	}
+}
+
+func isEd25519(pub crypto.PublicKey) bool {
+	_, ok := pub.(ed25519.PublicKey)
+	return ok
 }
 
 func (c checker) threshold(at, role string, r Role) {

@@ -33,10 +33,11 @@ const (
 	RoleBuilder   = "builder"   // signs provenance
 	RoleManager   = "manager"   // signs off; counts for a release
 	RoleAssociate = "associate" // may stage and rebuild; never counts for a release
+	RoleLog       = "log"       // signs the transparency log's checkpoints; a release without a proof of that log is refused
 )
 
 // Roles are all roles, as trust.yaml lists them.
-var Roles = []string{RoleBuilder, RoleManager, RoleAssociate}
+var Roles = []string{RoleBuilder, RoleManager, RoleAssociate, RoleLog}
 
 // Trust is trust.yaml: the only thing that a consumer has to trust. It is reviewed like code, and names the project and its canonical source, so that verifying needs nothing else.
 type Trust struct {
@@ -50,7 +51,7 @@ type Trust struct {
 	Expires Date `yaml:"expires" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2027-06-30"`
 	// Identities are people and services by name, each with its public key, or with whom its certificates name.
 	Identities map[string]Identity `yaml:"identities"`
-	// Roles say who may do what: builder, manager, associate.
+	// Roles say who may do what: builder, manager, associate, log.
 	Roles map[string]Role `yaml:"roles"`
 	// Builders say which build levels are granted. What a provenance says of its own level does not count.
 	Builders []Builder `yaml:"builders" jsonschema:"minItems=1"`

@@ -6,6 +6,7 @@
 package format
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -66,11 +67,17 @@ const CodeUnreadable = "sbom-unreadable"
 
 // Read reads one document.
 func Read(r io.Reader) (*sbom.Document, error) {
-	data, err := io.ReadAll(io.LimitReader(r, sbom.MaxBytes+1))
-	if err != nil {
+	room := bytes.MinRead
+	if f, ok := r.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			room += int(min(info.Size(), sbom.MaxBytes)) // what is read is not copied as it grows
+		}
+	}
+	data := bytes.NewBuffer(make([]byte, 0, room))
+	if _, err := data.ReadFrom(io.LimitReader(r, sbom.MaxBytes+1)); err != nil {
 		return nil, fmt.Errorf("read bill of materials: %w", err)
 	}
-	return Decode(data)
+	return Decode(data.Bytes())
 }
 
 // Decode reads one document.

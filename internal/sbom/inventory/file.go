@@ -6,8 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/sbom"
 )
@@ -16,7 +19,9 @@ import (
 func ofFile(ctx context.Context, path string, o Options) (*sbom.Document, error) {
 	var left atomic.Int64
 	left.Store(int64(o.Limits.Files))
-	n, flaw, err := lookAt(ctx, os.Open, path, path, o.Limits, &left, true)
+	learn, learned := learner(o.Meta.Licenses)
+	defer learned()
+	n, flaw, err := lookAt(ctx, os.Open, path, path, o.Limits, &left, learn)
 	if err != nil {
 		return nil, err
 	}
@@ -42,11 +47,26 @@ func ofFile(ctx context.Context, path string, o Options) (*sbom.Document, error)
 	return d.b.Document(meta.Project), nil
 }
 
+// learner gives what asks for the licences of programs while their files are hashed, and what waits for the answers. Programs that come
+// while many are asked for are left to the document.
+func learner(l sbom.Licenses) (learn func(*sbom.Binary), wait func()) {
+	var g errgroup.Group
+	g.SetLimit(2 * runtime.GOMAXPROCS(0))
+	learn = func(b *sbom.Binary) {
+		g.TryGo(func() error {
+			sbom.Learn(l, *b)
+			return nil
+		})
+	}
+	return learn, func() { _ = g.Wait() }
+}
+
 // ownVersion gives a main module's version, if it has one.
 func ownVersion(v string) string { return strings.TrimPrefix(v, "(devel)") }
 
-// lookAt opens a file and looks at it. shown is its name in messages, name the one in what is described.
-func lookAt(ctx context.Context, open func(string) (*os.File, error), path, name string, l Limits, files *atomic.Int64, asked bool) (*node, *defect, error) {
+// lookAt opens a file and looks at it. path is where open finds it, name the one in what is described. asked is told of its programs as
+// soon as they are known, when it is the file that was asked for; nil for any other.
+func lookAt(ctx context.Context, open func(string) (*os.File, error), path, name string, l Limits, files *atomic.Int64, asked func(*sbom.Binary)) (*node, *defect, error) {
 	f, err := open(path)
 	if err != nil {
 		return nil, nil, unreadable(path, err)
@@ -57,11 +77,12 @@ func lookAt(ctx context.Context, open func(string) (*os.File, error), path, name
 		return nil, nil, unreadable(path, err)
 	}
 	looker := newLooker(ctx, l, files, before.Size())
-	n, flaw, err := looker.look(name, input{Reader: f, at: f, size: before.Size(), asked: asked}, 0)
+	looker.met = asked
+	n, flaw, err := looker.look(name, input{Reader: f, at: f, size: before.Size(), asked: asked != nil}, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !asked && isGoFile(filepath.Base(path)) {
+	if asked == nil && isGoFile(filepath.Base(path)) {
 		n.imports = fileImports(io.NewSectionReader(f, 0, n.size))
 	}
 	after, err := f.Stat()

@@ -217,7 +217,7 @@ func (w *folderWorker) folder(ctx context.Context, in string, files []int) error
 		var n *node
 		at := err
 		if at == nil {
-			n, _, at = lookAt(ctx, dir.Open, path.Base(w.names[i]), name, w.limits, &w.left, false)
+			n, _, at = lookAt(ctx, dir.Open, path.Base(w.names[i]), name, w.limits, &w.left, nil)
 		}
 		switch {
 		case errors.Is(at, fs.ErrPermission) || errors.Is(at, fs.ErrNotExist):

@@ -8,6 +8,8 @@ import (
 	"io"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sbom"
 )
@@ -16,8 +18,9 @@ import (
 type looker struct {
 	ctx    context.Context
 	limits Limits
-	files  *atomic.Int64 // how many may still come, in everything that is described
-	left   int64         // bytes that may still be unpacked
+	files  *atomic.Int64      // how many may still come, in everything that is described
+	left   int64              // bytes that may still be unpacked
+	met    func(*sbom.Binary) // is told of each program as soon as its build information is known; nil for nobody
 }
 
 // newLooker gives one for a file of size bytes.
@@ -72,6 +75,8 @@ func (l *looker) look(name string, in input, depth int) (*node, *defect, error) 
 	kind, program := archiveKind(head), isProgram(head)
 	var flaw error
 	switch {
+	case program && in.at != nil && in.asked:
+		flaw, err = l.sideBySide(n, h, rest, in, head, depth)
 	case (program || kind == formatZip) && in.at != nil:
 		if err := l.hash(h, rest, in); err != nil {
 			return nil, nil, err
@@ -90,6 +95,14 @@ func (l *looker) look(name string, in input, depth int) (*node, *defect, error) 
 	}
 	n.size, n.sums = h.size, h.sums()
 	return n, n.note(flaw), l.machine(flaw)
+}
+
+// sideBySide hashes a program while it is looked into. Whoever opened it compares its size with what was hashed.
+func (l *looker) sideBySide(n *node, h *hasher, rest io.Reader, in input, head []byte, depth int) (flaw, err error) {
+	var g errgroup.Group
+	g.Go(func() error { return l.hash(h, rest, in) })
+	flaw = l.inside(n, in.at, in.size, "", head, depth, in.asked)
+	return flaw, g.Wait()
 }
 
 // hash reads what is left of a file.
@@ -145,6 +158,9 @@ func (l *looker) inside(n *node, at io.ReaderAt, size int64, kind string, head [
 	switch {
 	case err == nil:
 		n.program = b
+		if l.met != nil {
+			l.met(b)
+		}
 		n.measure = measure(at, b)
 	case errors.Is(err, sbom.ErrNotGo):
 		beginning := make([]byte, 4096)

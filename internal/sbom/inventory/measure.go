@@ -125,16 +125,20 @@ func packagesOf(names []byte) map[string]bool {
 // functionNames gives the names in a program's table of functions, each with a zero behind it; nil when it was not found.
 func functionNames(at io.ReaderAt) []byte {
 	table := functionTable(at)
-	if len(table) < 16 {
+	if table == nil {
+		return nil
+	}
+	head := make([]byte, 8+5*8)
+	if n, _ := table.ReadAt(head, 0); n < len(head) {
 		return nil
 	}
 	var order binary.ByteOrder = binary.LittleEndian
-	if table[0] == 0xff {
+	if head[0] == 0xff {
 		order = binary.BigEndian
 	}
-	word := int(table[7])
+	word := int(head[7])
 	first := 8 + 3*word // after the numbers of functions and files, and the text's start
-	switch order.Uint32(table) {
+	switch order.Uint32(head) {
 	case 0xfffffff1, 0xfffffff0: // Go 1.20, Go 1.18
 	case 0xfffffffa: // Go 1.16
 		first = 8 + 2*word
@@ -143,21 +147,26 @@ func functionNames(at io.ReaderAt) []byte {
 	}
 	at64 := func(off int) uint64 {
 		if word == 4 {
-			return uint64(order.Uint32(table[off:]))
+			return uint64(order.Uint32(head[off:]))
 		}
-		return order.Uint64(table[off:])
+		return order.Uint64(head[off:])
 	}
-	if word != 4 && word != 8 || len(table) < first+2*word {
+	if word != 4 && word != 8 {
 		return nil
 	}
 	from, to := at64(first), at64(first+word)
-	if from > to || to > uint64(len(table)) {
+	if from > to || to > uint64(table.Size()) {
 		return nil
 	}
-	return table[from:to]
+	names := make([]byte, to-from)
+	if n, _ := table.ReadAt(names, int64(from)); n < len(names) {
+		return nil
+	}
+	return names
 }
 
-func functionTable(at io.ReaderAt) []byte {
+// functionTable gives the section that the table of functions is; nil when there is none.
+func functionTable(at io.ReaderAt) *io.SectionReader {
 	if f, err := elf.NewFile(at); err == nil {
 		for _, s := range f.Sections {
 			if (s.Name == ".gopclntab" || s.Name == ".data.rel.ro.gopclntab") && s.Type != elf.SHT_NOBITS && s.FileSize == s.Size {
@@ -174,13 +183,13 @@ func functionTable(at io.ReaderAt) []byte {
 	return nil
 }
 
-func section(size uint64, at io.ReaderAt) []byte {
-	if size > maxTable {
+// section gives a section that is there to its last byte.
+func section(size uint64, at io.ReaderAt) *io.SectionReader {
+	if size == 0 || size > maxTable {
 		return nil
 	}
-	b, err := io.ReadAll(io.NewSectionReader(at, 0, int64(size)))
-	if err != nil || uint64(len(b)) != size {
+	if n, _ := at.ReadAt(make([]byte, 1), int64(size)-1); n == 0 {
 		return nil
 	}
-	return b
+	return io.NewSectionReader(at, 0, int64(size))
 }

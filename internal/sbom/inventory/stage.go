@@ -59,12 +59,14 @@ func (d *describer) artifacts(ctx context.Context, root string, dir *os.Root, s 
 	}
 	var left atomic.Int64
 	left.Store(int64(l.Files))
+	learn, learned := learner(d.meta.Licenses)
+	defer learned()
 	for _, a := range s.Artifacts {
 		if a.Kind == stage.KindSBOM || a.Kind == stage.KindChecksum {
 			continue
 		}
 		at := filepath.Join(below, filepath.FromSlash(a.Name))
-		n, flaw, err := lookAt(ctx, dir.Open, at, a.Name, l, &left, true)
+		n, flaw, err := lookAt(ctx, dir.Open, at, a.Name, l, &left, learn)
 		if err != nil {
 			return err
 		}

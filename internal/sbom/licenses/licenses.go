@@ -29,6 +29,7 @@ type Places struct {
 	Caches     []string          // GOMODCACHE: <escaped path>@<escaped version>/, and cache/download in it as above
 	Vendors    []string          // vendor folders: <path>/
 	Toolchains map[string]string // GOROOT by version without "go": 1.26.8
+	Kept       string            // a file in which what licence texts are outlives the process (license.NewKeeping); "" for none
 }
 
 // Modules implements sbom.Licenses. It may be used by many at once; each module is read once.
@@ -47,8 +48,11 @@ type told struct {
 
 // New looks for modules in these places.
 func New(p Places) *Modules {
-	return &Modules{places: p, detector: license.New(), told: map[string]func() told{}}
+	return &Modules{places: p, detector: license.NewKeeping(p.Kept), told: map[string]func() told{}}
 }
+
+// Save writes what was learned of licence texts to Places.Kept.
+func (m *Modules) Save() error { return m.detector.Save() }
 
 // Package implements sbom.Licenses for package URLs of type golang, and knows nothing of others.
 func (m *Modules) Package(purl string) (sbom.License, []sbom.LicenseText) {

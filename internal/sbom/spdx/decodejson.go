@@ -3,6 +3,9 @@ package spdx
 import (
 	"fmt"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/sello-release/sello/internal/sbom"
 )
 
@@ -19,7 +22,7 @@ type (
 			URI      string       `json:"spdxDocument"`
 			Checksum jsonChecksum `json:"checksum"`
 		} `json:"externalDocumentRefs"`
-		Packages    []jsonPackage    `json:"packages"`
+		Packages    jsonPackages     `json:"packages"`
 		Files       []jsonFile       `json:"files"`
 		Licenses    []jsonLicense    `json:"hasExtractedLicensingInfos"`
 		Relations   []jsonRelation   `json:"relationships"`
@@ -99,9 +102,51 @@ type (
 	}
 )
 
+// perElement is how many bytes of a document a package or file takes, with its relations, or more: lists that have room from the
+// beginning are not copied while they grow.
+const perElement = 600
+
+// jsonPackages are the packages of a document, each put into the model as it is read: what stands in the JSON takes twice as much.
+type jsonPackages struct {
+	models []sbom.Package
+	more   []packageMore
+}
+
+// packageMore is what a package says that has another place in the model.
+type packageMore struct {
+	id          string
+	files       []string
+	annotations []jsonAnnotation
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (all *jsonPackages) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != '[' {
+		return json.UnmarshalDecode(d, new([]jsonPackage)) // which says what is wrong, unless it is null
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	var p jsonPackage
+	for d.PeekKind() != ']' {
+		p = jsonPackage{}
+		if err := json.UnmarshalDecode(d, &p); err != nil {
+			return err
+		}
+		all.models = append(all.models, p.model())
+		if len(p.Files)+len(p.Annotations) > 0 {
+			all.more = append(all.more, packageMore{element(p.ID), p.Files, p.Annotations})
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
 // ReadJSON reads SPDX 2.2 or 2.3 as JSON.
 func ReadJSON(data []byte) (*sbom.Document, error) {
 	var in jsonDocument
+	likely := min(len(data)/perElement, 100_000)
+	in.Packages.models, in.Relations = make([]sbom.Package, 0, likely), make([]jsonRelation, 0, likely)
 	if err := sbom.DecodeJSON(data, &in); err != nil {
 		return nil, err
 	}
@@ -141,14 +186,12 @@ func (in *jsonDocument) elements(doc *sbom.Document) error {
 	for _, id := range in.Describes {
 		also(sbom.DocumentID, sbom.Describes, element(id))
 	}
-	doc.Packages = make([]sbom.Package, 0, len(in.Packages))
-	for i := range in.Packages {
-		p := &in.Packages[i]
-		doc.Packages = append(doc.Packages, p.model())
-		for _, f := range p.Files {
-			also(element(p.ID), sbom.Contains, element(f))
+	doc.Packages = in.Packages.models
+	for _, p := range in.Packages.more {
+		for _, f := range p.files {
+			also(p.id, sbom.Contains, element(f))
 		}
-		if err := notes(doc, element(p.ID), p.Annotations); err != nil {
+		if err := notes(doc, p.id, p.annotations); err != nil {
 			return err
 		}
 	}

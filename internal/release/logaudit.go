@@ -1,0 +1,216 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/internal/tlog"
+	"github.com/sello-release/sello/internal/trust"
+)
+
+// LogAudit is what was found in a project's transparency log, and beside it.
+type LogAudit struct {
+	Origin   string   `json:"origin"`
+	Keys     []string `json:"keys"` // as C2SP signed-note has them: name+hash+key
+	Size     int64    `json:"size"` // entries
+	Root     string   `json:"root"`
+	Where    string   `json:"where"`
+	Releases []string `json:"releases"` // versions that are in production, and in the log
+	Compared int      `json:"compared"` // earlier checkpoints that the log was compared with
+
+	Checkpoint []byte `json:"checkpoint"` // to be kept, and compared with later
+	bad        []error
+}
+
+// Err is everything that was found wrong, joined.
+func (a *LogAudit) Err() error { return errors.Join(a.bad...) }
+
+func (a *LogAudit) refuse(code, where, what, expected, actual, fix string) {
+	a.bad = append(a.bad, &gate.Refusal{Code: code, Where: where, What: what, Expected: expected, Actual: actual, Fix: fix})
+}
+
+// AuditLog reads a project's transparency log whole, and compares it with the releases that are in production, and with what somebody saw
+// of it before: checkpoints, or proofs of releases.
+func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]byte) (*LogAudit, error) {
+	l, err := openLog(b, t)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		return nil, &gate.Refusal{Code: "trust-no-log", Class: gate.Usage, Where: TrustFile, What: "the project has no transparency log", Expected: "an identity with the role " + trust.RoleLog,
+			Fix: "sello key new NAME --role " + trust.RoleLog + ", and have the change of " + TrustFile + " reviewed"}
+	}
+	now, err := l.Latest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}}
+	for _, name := range t.Role(trust.RoleLog) {
+		if key, ok := t.PublicKey(name); ok {
+			line, err := tlog.VerifierKey(l.Origin, key)
+			if err != nil {
+				return nil, err
+			}
+			a.Keys = append(a.Keys, line)
+		}
+	}
+	for _, data := range since {
+		if err := a.extends(ctx, l, now, data); err != nil {
+			return nil, err
+		}
+	}
+	logged := map[tlog.Entry]bool{}
+	for e, err := range l.All(ctx, now) {
+		if err != nil {
+			return nil, err
+		}
+		logged[e] = true
+	}
+	refs, err := store.Releases(ctx, b, t.Project)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range refs {
+		if !r.Released {
+			continue
+		}
+		if err := a.release(ctx, l, now, store.ReleaseLayout{Bucket: b, Project: t.Project, Version: r.Version}, logged); err != nil {
+			return nil, err
+		}
+	}
+	a.withdrawn(t.Project, logged)
+	return a, nil
+}
+
+// extends compares the log with what somebody saw before; a log that lost something is a finding and no failure.
+func (a *LogAudit) extends(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, data []byte) error {
+	before, err := l.Checkpoint(data)
+	if err != nil {
+		proof, bad := l.OpenProof(data)
+		if bad != nil {
+			return err
+		}
+		before = proof.Checkpoint
+	}
+	a.Compared++
+	err = l.Extends(ctx, now, before)
+	if gate.Code(err) == "log-inconsistent" {
+		a.bad = append(a.bad, err)
+		return nil
+	}
+	return err
+}
+
+// release holds one release to the log, and takes what is of it out of logged.
+func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, logged map[tlog.Entry]bool) error {
+	infos, err := to.Bucket.List(ctx, to.Prefix())
+	if err != nil {
+		return err
+	}
+	good := true
+	for _, info := range infos {
+		name := strings.TrimPrefix(info.Name, to.Prefix())
+		if !strings.HasSuffix(name, stage.BundleSuffix) {
+			continue
+		}
+		data, err := readObject(ctx, to.Bucket, info.Name, sign.MaxBundle)
+		if err != nil {
+			return err
+		}
+		e := tlog.Entry{Project: to.Project, Version: to.Version, File: name, SHA256: digest.Bytes(data)}
+		if !logged[e] {
+			good = false
+			a.refuse("log-release-unlogged", info.Name, "this is in production, and the transparency log does not know it", e.String(), "",
+				"if the project released it, have it released again: sello release; else find out who put it there, and do not use it")
+		}
+		logged[e] = false // accounted for
+	}
+	switch proof, err := readObject(ctx, to.Bucket, to.File(tlog.ProofFile), tlog.MaxProof); {
+	case errors.Is(err, fs.ErrNotExist):
+		good = false
+		a.refuse("log-proof-missing", to.File(tlog.ProofFile), "the release has no proof that it is in the transparency log", tlog.ProofFile, "", "have it released again: sello release")
+	case err != nil:
+		return err
+	default:
+		if err := a.extends(ctx, l, now, proof); err != nil {
+			good = false
+			a.bad = append(a.bad, fmt.Errorf("%s: %w", to.File(tlog.ProofFile), err))
+		}
+	}
+	if good {
+		a.Releases = append(a.Releases, to.Version)
+	}
+	return nil
+}
+
+// withdrawn refuses what the log has and production has not, or not any more: one refusal a version.
+func (a *LogAudit) withdrawn(project string, logged map[tlog.Entry]bool) {
+	missing := map[string][]tlog.Entry{}
+	for e, open := range logged {
+		if open {
+			missing[e.Version] = append(missing[e.Version], e)
+		}
+		if e.Project != project && open {
+			a.refuse("log-entry-foreign", a.Where, "the log has an entry of another project", project, e.String(), "find out who wrote it")
+		}
+	}
+	for _, version := range slices.Sorted(maps.Keys(missing)) {
+		found := missing[version]
+		slices.SortFunc(found, func(x, y tlog.Entry) int { return strings.Compare(x.String(), y.String()) })
+		a.refuse("log-release-missing", project+"/"+version, "the transparency log has this, and production has not, or has something else in its place", found[0].String(),
+			fmt.Sprintf("%d entries without their files", len(found)), "find out who took it away, or who released what nobody was meant to see; put the files back as they were")
+	}
+}
+
+// AuditLog compares the log of the checkout's production bucket with the releases in it, and with what this checkout saw of it before.
+// Without a trust file the one at the tip of the release branch counts.
+func (p *Project) AuditLog(ctx context.Context, t *trust.Trust, since ...[]byte) (*LogAudit, error) {
+	branch, tip, err := p.branch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	def, _, err := p.definitionAt(ctx, tip)
+	if err != nil {
+		return nil, err
+	}
+	_, production, err := p.buckets(def)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		if t, _, err = p.trustAt(ctx, tip, branch); err != nil {
+			return nil, err
+		}
+	}
+	file, err := p.logMemory()
+	if err != nil {
+		return nil, err
+	}
+	switch seen, err := os.ReadFile(file); {
+	case err == nil:
+		since = append(since, seen)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	return AuditLog(ctx, production, t, since...)
+}
+
+// AuditLogAt is AuditLog for a bucket by its URL; relative ones are below dir.
+func AuditLogAt(ctx context.Context, rawURL, dir string, t *trust.Trust, since ...[]byte) (*LogAudit, error) {
+	b, err := store.Open(rawURL, dir)
+	if err != nil {
+		return nil, err
+	}
+	return AuditLog(ctx, b, t, since...)
+}

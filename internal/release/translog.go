@@ -1,0 +1,156 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/store"
+	"github.com/sello-release/sello/internal/tlog"
+	"github.com/sello-release/sello/internal/tlog/bucket"
+	"github.com/sello-release/sello/internal/trust"
+	"github.com/sello-release/sello/verify"
+)
+
+// openLog gives the project's transparency log in its production bucket; nil when the trust file names no key for one.
+func openLog(b store.Bucket, t *trust.Trust) (*tlog.Log, error) {
+	keys := t.KeysOf(trust.RoleLog)
+	if len(keys) == 0 {
+		return nil, nil //nolint:nilnil // a project may have none
+	}
+	var public []crypto.PublicKey
+	for _, id := range slices.Sorted(maps.Keys(keys)) {
+		public = append(public, keys[id])
+	}
+	id, err := tlog.NewIdentity(tlog.Origin(t.Source, t.Project), public...)
+	if err != nil {
+		return nil, err
+	}
+	return bucket.Open(b, t.Project, id), nil
+}
+
+// logSigner gives the key that signs the log; nil when the project has no log.
+func (p *Project) logSigner(t *trust.Trust) (*sign.Key, error) {
+	if len(t.Role(trust.RoleLog)) == 0 {
+		return nil, nil //nolint:nilnil // a project may have no log
+	}
+	_, key, err := p.Keys(t.Project).Signer(t, trust.RoleLog, "")
+	return key, err
+}
+
+// enterLog adds all that is signed of the release to the transparency log, the release statement last, and publishes the proof that
+// it is there. Before, the log has to be what it was when this checkout saw it last.
+func (p *Project) enterLog(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, key *sign.Key) error {
+	l, err := openLog(to.Bucket, c.Trust)
+	if err != nil || l == nil {
+		return err
+	}
+	now, err := l.Latest(ctx)
+	if err == nil {
+		err = p.sameLog(ctx, l, now)
+	}
+	if err != nil {
+		return err
+	}
+	statement, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
+	if err != nil {
+		return err
+	}
+	switch old, err := readObject(ctx, to.Bucket, to.File(tlog.ProofFile), tlog.MaxProof); {
+	case err == nil:
+		proof, err := l.OpenProof(old)
+		if err == nil {
+			err = proof.Proves(to.Project, to.Version, stage.ReleaseBundle, digest.Bytes(statement))
+		}
+		if err == nil {
+			err = l.Extends(ctx, now, proof.Checkpoint)
+		}
+		return err
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	entries, err := logEntries(ctx, s, to, statement)
+	if err != nil {
+		return err
+	}
+	first, now, err := l.Append(ctx, key.Public(), func(m []byte) ([]byte, error) { return key.Sign(ctx, m) }, entries)
+	if err != nil {
+		return err
+	}
+	last := len(entries) - 1
+	proof, err := l.Prove(ctx, now, first+int64(last), entries[last])
+	if err != nil {
+		return err
+	}
+	data, err := proof.Encode()
+	if err != nil {
+		return err
+	}
+	if err := to.Bucket.Put(ctx, to.File(tlog.ProofFile), bytes.NewReader(data), store.PutOptions{Exclusive: true, ContentType: "text/plain; charset=utf-8"}); err != nil {
+		return fmt.Errorf("publish proof of the transparency log: %w", err)
+	}
+	return p.rememberLog(now)
+}
+
+// logEntries are the signed files of a release, the release statement last.
+func logEntries(ctx context.Context, s *staged, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
+	files, err := publishedFiles(ctx, s, to)
+	if err != nil {
+		return nil, err
+	}
+	var out []tlog.Entry
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, stage.BundleSuffix) && !verify.IsImageName(f.Name) {
+			out = append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: f.Name, SHA256: f.Digest["sha256"]})
+		}
+	}
+	return append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: stage.ReleaseBundle, SHA256: digest.Bytes(statement)}), nil
+}
+
+// logMemory is where this checkout keeps the log's last checkpoint that it saw.
+func (p *Project) logMemory() (string, error) {
+	dir, err := p.State("log")
+	return filepath.Join(dir, "checkpoint"), err
+}
+
+// sameLog refuses a log that has lost something since this checkout saw it last.
+func (p *Project) sameLog(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint) error {
+	file, err := p.logMemory()
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read checkpoint: %w", err)
+	}
+	before, err := l.Checkpoint(data)
+	if err != nil {
+		return nil // of a key that is none of the log's any more: nothing to compare with
+	}
+	return l.Extends(ctx, now, before)
+}
+
+func (p *Project) rememberLog(c *tlog.Checkpoint) error {
+	file, err := p.logMemory()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(file, c.Note); err != nil {
+		return fmt.Errorf("keep checkpoint: %w", err)
+	}
+	return nil
+}
