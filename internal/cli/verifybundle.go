@@ -33,7 +33,7 @@ Issuer and subject are compared exactly; the --…-regexp flags take a regular
 expression that has to match the whole. With --key, a public key takes the place
 of the certificate; with --trusted-root besides, its log entry is asked for, too.`,
 		Example: "  sello verify-bundle hello.tgz --bundle hello.tgz.sigstore.json --key key.pub",
-		Args: takes(1, 1, "FILE|sha256:DIGEST"),
+		Args:    takes(1, 1, "FILE|sha256:DIGEST"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o := verify.BundleOptions{PredicateType: predicate}
 			if signer != (verify.Signer{}) {
