@@ -49,7 +49,7 @@ func ExampleFile() {
 // What others signed takes the bundle, the file's digests, the Sigstore instance's trusted root, and whom you trust.
 func ExampleBundle() {
 	var b testing.B
-	w := vt.NewKeylessWorld(&b)
+	w := vt.NewKeylessWorld(&b, vt.Now)
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {
 		panic(err)

@@ -24,7 +24,7 @@ func keylessOptions(w *vt.World) verify.Options {
 // A release whose provenance, statement and one of two sign-offs are signed with certificates is as good as one with keys.
 func TestKeylessRelease(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	r := dir(t, w.Release(t), keylessOptions(w))
 	if err := r.Err(); err != nil || r.Levels["build"] != "SLSA_BUILD_LEVEL_3" {
 		t.Fatalf("%v, %v", err, r.Levels)
@@ -43,7 +43,7 @@ func TestKeylessRelease(t *testing.T) {
 // What is wrong with provenance is refused by the same codes, whoever signed it how.
 func TestBadKeylessProvenanceIsRefused(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	for name, tt := range badProvenance(w) {
 		if name == "signed by a manager" {
 			continue // first signs with a certificate here; below
@@ -61,7 +61,7 @@ func TestBadKeylessProvenanceIsRefused(t *testing.T) {
 // Certificates count only with the trusted root that the trust file names.
 func TestKeylessWithoutItsRoot(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	release := w.Release(t)
 	if r := dir(t, release, options(w)); gate.Code(r.Err()) != "trusted-root-missing" {
 		t.Errorf("no root: %v", r.Err())
@@ -85,7 +85,7 @@ func TestKeylessWithoutItsRoot(t *testing.T) {
 // Sign-offs by certificate count once for each manager, and not for others.
 func TestKeylessSignOffs(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	for name, c := range map[string]struct {
 		by   []string
 		code string
@@ -109,7 +109,7 @@ func TestKeylessSignOffs(t *testing.T) {
 
 func TestBundle(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	folder := w.Release(t)
 	path := filepath.Join(folder, vt.Archive)
 	bundle, err := os.ReadFile(path + stage.BundleSuffix)

@@ -74,7 +74,7 @@ func (r *Root) VerifyKey(b *Bundle, keys map[string]crypto.PublicKey, file Diges
 	w := &Witnessed{}
 	var err error
 	if b.Message != nil {
-		w.KeyID, err = VerifyDigest(b, keys, file["sha256"])
+		w.KeyID, err = VerifyDigest(b, keys, file)
 	} else {
 		w.KeyID, w.Payload, err = Verify(b, keys)
 	}
