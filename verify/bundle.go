@@ -148,7 +148,7 @@ func (j *bundleJudge) witness(b *sign.Bundle, file Digests) (*sign.Witnessed, er
 	w := &sign.Witnessed{}
 	var err error
 	if b.Message != nil {
-		w.KeyID, err = sign.VerifyDigest(b, j.keys, file["sha256"])
+		w.KeyID, err = sign.VerifyDigest(b, j.keys, sign.Digests(file))
 	} else {
 		w.KeyID, w.Payload, err = sign.Verify(b, j.keys)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,9 @@ import (
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/sign/signtest"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/verify"
 	vt "github.com/sello-release/sello/verify/verifytest"
 )
 
@@ -154,6 +157,54 @@ func TestCosignAndOurKeys(t *testing.T) {
 		// cosign writes statements of the older type, which are signed well and are not ours.
 		if _, err := attest.Decode[attest.Release](payload, attest.ReleaseType); gate.Code(err) != "wrong-statement-type" {
 			t.Errorf("what cosign signed: %v", err)
+		}
+	}
+}
+
+// cosign and package verify agree on keyless bundles of a private instance: on a good one, and on what is wrong with others.
+func TestCosignAgreesOnKeylessBundles(t *testing.T) {
+	t.Parallel()
+	program := cosign(t)
+	now := time.Now().UTC().Truncate(time.Second)
+	instance, other := signtest.New(t, now), signtest.New(t, now)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("file", []byte("a file"))
+	digests, err := verify.FileDigests(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := []byte(`{"_type":"https://in-toto.io/Statement/v1","predicate":{},"predicateType":"https://example.com/p","subject":[{"digest":{"sha256":"` + digests["sha256"] + `"},"name":"file"}]}`)
+	ann, eve := vt.Keyless("ann"), vt.Keyless("eve")
+	for i, c := range []struct {
+		name, code string
+		root       []byte
+		bundle     []byte
+	}{
+		{"good", "", instance.Root, instance.Sign(t, ann, payload)},
+		{"somebody else", "no-trusted-signer", instance.Root, instance.Sign(t, eve, payload)},
+		{"another instance", "cert-untrusted", other.Root, instance.Sign(t, ann, payload)},
+		{"another file", "subject-mismatch", instance.Root, instance.Sign(t, ann, bytes.Replace(payload, []byte(digests["sha256"]), []byte(strings.Repeat("0", 64)), 1))},
+		{"no log entry", "log-missing", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.NoLog = true })},
+		{"no time", "timestamp-missing", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.NoTimestamp = true })},
+		{"expired", "cert-outside-validity", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.Issued = now.Add(-time.Hour) })},
+	} {
+		bundle, root := write(fmt.Sprint(i, ".json"), c.bundle), write(fmt.Sprint(i, ".root.json"), c.root)
+		err := run(t, program, nil, "verify-blob-attestation", "--bundle", bundle, "--trusted-root", root, "--certificate-identity", ann.Subject, "--certificate-oidc-issuer", ann.Issuer,
+			"--type", "https://example.com/p", "--use-signed-timestamps", "--insecure-ignore-sct", file)
+		r, ours := verify.Bundle(c.bundle, digests, verify.BundleOptions{TrustedRoot: c.root, Signers: []verify.Signer{{Issuer: ann.Issuer, Subject: ann.Subject}}, PredicateType: "https://example.com/p"})
+		if ours != nil || gate.Code(r.Err()) != c.code {
+			t.Errorf("%s: %v, %v, want %q", c.name, ours, r.Err(), c.code)
+		}
+		if (err == nil) != (c.code == "") {
+			t.Errorf("%s: cosign says %v", c.name, err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func keylessOptions(w *vt.World) verify.Options {
 // A release whose provenance, statement and one of two sign-offs are signed with certificates is as good as one with keys.
 func TestKeylessRelease(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	r := dir(t, w.Release(t), keylessOptions(w))
 	if err := r.Err(); err != nil || r.Levels["build"] != "SLSA_BUILD_LEVEL_3" {
 		t.Fatalf("%v, %v", err, r.Levels)
@@ -43,7 +43,7 @@ func TestKeylessRelease(t *testing.T) {
 // What is wrong with provenance is refused by the same codes, whoever signed it how.
 func TestBadKeylessProvenanceIsRefused(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	for name, tt := range badProvenance(w) {
 		if name == "signed by a manager" {
 			continue // first signs with a certificate here; below
@@ -61,7 +61,7 @@ func TestBadKeylessProvenanceIsRefused(t *testing.T) {
 // Certificates count only with the trusted root that the trust file names.
 func TestKeylessWithoutItsRoot(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	release := w.Release(t)
 	if r := dir(t, release, options(w)); gate.Code(r.Err()) != "trusted-root-missing" {
 		t.Errorf("no root: %v", r.Err())
@@ -85,7 +85,7 @@ func TestKeylessWithoutItsRoot(t *testing.T) {
 // Sign-offs by certificate count once for each manager, and not for others.
 func TestKeylessSignOffs(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	for name, c := range map[string]struct {
 		by   []string
 		code string
@@ -109,7 +109,7 @@ func TestKeylessSignOffs(t *testing.T) {
 
 func TestBundle(t *testing.T) {
 	t.Parallel()
-	w := vt.NewKeylessWorld(t)
+	w := vt.NewKeylessWorld(t, vt.Now)
 	folder := w.Release(t)
 	path := filepath.Join(folder, vt.Archive)
 	bundle, err := os.ReadFile(path + stage.BundleSuffix)
@@ -208,4 +208,56 @@ func TestBundleOptionsRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, c.code)
 		}
 	}
+}
+
+// Provenance that real builders made verifies offline, over the very file that it is about, and names the builder's workflow.
+func TestPublishedProvenance(t *testing.T) {
+	t.Parallel()
+	root := os.Getenv("SELLO_VECTORS")
+	if root == "" {
+		root = filepath.Join("..", "..", "shared", "vectors")
+	}
+	paths, err := filepath.Glob(filepath.Join(root, "slsa-provenance", "gha_*", "provenance.sigstore.json"))
+	if err != nil || len(paths) == 0 {
+		t.Skipf("no published provenance at %s: set SELLO_VECTORS to its folder", root)
+	}
+	trusted, err := os.ReadFile(filepath.Join(root, "sigstore-bundles", "public-good.trusted_root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := verify.BundleOptions{TrustedRoot: trusted, Signers: []verify.Signer{{Issuer: "https://token.actions.githubusercontent.com", SubjectPattern: `https://github\.com/.*/\.github/workflows/.*`}}}
+	for _, path := range paths {
+		name := filepath.Base(filepath.Dir(path))
+		bundle, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, err := os.ReadFile(filepath.Join(filepath.Dir(path), "artifact.sha256"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := verify.Digests{"sha256": strings.TrimSpace(string(sum))}
+		if r, err := verify.Bundle(bundle, file, o); err != nil || r.Err() != nil {
+			t.Errorf("%s: %v, %v", name, err, r.Err())
+		} else {
+			t.Logf("%s: by %s", name, r.Signer)
+		}
+		if r, err := verify.Bundle(bundle, verify.Digests{"sha256": strings.Repeat("0", 64)}, o); err != nil || gate.Code(r.Err()) != "subject-mismatch" {
+			t.Errorf("%s: another file: %v, %v", name, err, r.Err())
+		}
+		for field, code := range map[string]string{`"payload":"`: "signature-invalid", `"sig":"`: "signature-invalid", `"rawBytes":"`: ""} {
+			_, after, found := strings.Cut(strings.NewReplacer(`": "`, `":"`).Replace(string(bundle)), field)
+			if !found {
+				t.Errorf("%s: no %s", name, field)
+				continue
+			}
+			value, _, _ := strings.Cut(after, `"`)
+			i := len(value) / 2
+			changed := strings.Replace(string(bundle), value, value[:i]+map[bool]string{true: "B", false: "A"}[value[i] == 'A']+value[i+1:], 1)
+			if r, err := verify.Bundle([]byte(changed), file, o); err != nil || r.Err() == nil || code != "" && gate.Code(r.Err()) != code {
+				t.Errorf("%s: another %s: %v, want %s", name, field, r.Err(), code)
+			}
+		}
+	}
+	t.Logf("%d provenance bundles of other builders", len(paths))
 }

@@ -229,7 +229,7 @@ func listed(idle map[string]string, at string) bool {
 // mutate visits each string of a JSON document, at the beginning, in the middle and near the end, with one character changed.
 func mutate(v any, at string, visit func(at string, change, undo func())) {
 	one := func(at, s string, set func(any)) {
-		for _, i := range []int{0, len(s) / 3, len(s) / 2, len(s) - 5} {
+		for _, i := range []int{0, len(s) / 2, len(s) - 5} {
 			if i < 0 || i >= len(s) {
 				continue
 			}

@@ -6,11 +6,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -74,7 +77,7 @@ func (r *Root) VerifyKey(b *Bundle, keys map[string]crypto.PublicKey, file Diges
 	w := &Witnessed{}
 	var err error
 	if b.Message != nil {
-		w.KeyID, err = VerifyDigest(b, keys, file["sha256"])
+		w.KeyID, err = VerifyDigest(b, keys, file)
 	} else {
 		w.KeyID, w.Payload, err = Verify(b, keys)
 	}
@@ -193,23 +196,48 @@ func certified(leaf *x509.Certificate) (trust.Keyless, error) {
 		return trust.Keyless{}, refuse("no-trusted-signer", "the certificate does not say who signed", "one e-mail address or URI, and its issuer", found,
 			"do not use this: Sigstore's authorities issue no such certificates")
 	}
-	if n := len(leaf.URIs) + len(leaf.EmailAddresses) + len(leaf.DNSNames) + len(leaf.IPAddresses); n > 1 {
-		return nobody(fmt.Sprintf("%d names", n))
+	names, err := alternativeNames(leaf)
+	if err != nil {
+		return nobody(err.Error())
+	}
+	if len(names) != 1 {
+		return nobody(fmt.Sprintf("%d names", len(names)))
 	}
 	summary, err := certificate.SummarizeCertificate(leaf)
 	if err != nil {
 		return nobody(err.Error())
 	}
 	k := trust.Keyless{Issuer: summary.Issuer, Subject: summary.SubjectAlternativeName}
+	if tag := names[0].Tag; tag == emailName || tag == uriName {
+		k.Subject = string(names[0].Bytes) // as it is, and not as it would be written again
+	}
 	switch {
 	case k.Issuer == "":
 		return nobody("no issuer")
-	case slices.Contains([]byte(k.Subject), '*'):
+	case strings.Contains(k.Subject, "*"):
 		return nobody("a wildcard: " + k.String())
 	case !usable(leaf.PublicKey):
-		return nobody(fmt.Sprintf("a key of kind %T", leaf.PublicKey))
+		return nobody(fmt.Sprintf("a key that is weak or of another kind, %T", leaf.PublicKey))
 	}
 	return k, nil
+}
+
+// Tags of names in a certificate (RFC 5280, section 4.2.1.6).
+const (
+	emailName = 1
+	uriName   = 6
+)
+
+func alternativeNames(leaf *x509.Certificate) (names []asn1.RawValue, err error) {
+	for _, e := range leaf.Extensions {
+		if e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) {
+			rest, err := asn1.Unmarshal(e.Value, &names)
+			if err != nil || len(rest) > 0 {
+				return nil, errors.New("names that cannot be read")
+			}
+		}
+	}
+	return names, nil
 }
 
 // usable refuses keys that are too weak or of a kind that nobody signs with.
@@ -217,8 +245,13 @@ func usable(key crypto.PublicKey) bool {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
 		return k.Curve == elliptic.P256() || k.Curve == elliptic.P384() || k.Curve == elliptic.P521()
+	case *rsa.PublicKey:
+		return k.N.BitLen() >= leastRSA
 	case ed25519.PublicKey:
 		return true
 	}
 	return false
 }
+
+// leastRSA is the least size of an RSA key in a certificate, in bits, as Sigstore's authorities have it.
+const leastRSA = 2048

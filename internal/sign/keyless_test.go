@@ -2,6 +2,7 @@ package sign_test
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -149,6 +150,36 @@ func TestRawSignature(t *testing.T) {
 	i := signtest.New(t, now)
 	if w, err := open(rootOf(t, i), i.Sign(t, ann, statement, func(d *signtest.Draft) { d.Raw = true })); err != nil || w.Signer != ann {
 		t.Errorf("%+v, %v", w, err)
+	}
+}
+
+// The name in a certificate counts as it is encoded, and alone.
+func TestNamesAsEncoded(t *testing.T) {
+	t.Parallel()
+	i := signtest.New(t, now)
+	name := func(tag int, s string) asn1.RawValue {
+		return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, Bytes: []byte(s)}
+	}
+	const dns, email, uri = 2, 1, 6
+	for _, c := range []struct {
+		name, subject string
+		names         []asn1.RawValue
+	}{
+		{"an address", "ann@age.example", []asn1.RawValue{name(email, "ann@age.example")}},
+		{"a URI", "https://git.example/age", []asn1.RawValue{name(uri, "https://git.example/age")}},
+		{"a URI in capitals", "HTTPS://git.example/age", []asn1.RawValue{name(uri, "HTTPS://git.example/age")}},
+		{"an address and a host", "", []asn1.RawValue{name(email, "ann@age.example"), name(dns, "age.example")}},
+		{"a host", "", []asn1.RawValue{name(dns, "age.example")}},
+		{"a URI twice", "", []asn1.RawValue{name(uri, "https://git.example/age"), name(uri, "https://git.example/age")}},
+		{"no names", "", []asn1.RawValue{}},
+	} {
+		w, err := open(rootOf(t, i), i.Sign(t, ann, statement, func(d *signtest.Draft) { d.Names = c.names }))
+		switch {
+		case c.subject == "" && gate.Code(err) != "no-trusted-signer":
+			t.Errorf("%s: %v", c.name, err)
+		case c.subject != "" && (err != nil || w.Signer.Subject != c.subject):
+			t.Errorf("%s: %+v, %v", c.name, w, err)
+		}
 	}
 }
 

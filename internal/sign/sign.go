@@ -8,9 +8,12 @@
 //
 // Supported are ECDSA on P-256 (SHA-256) and P-384 (SHA-384), and Ed25519. Signatures
 // are written as DER and standard base64; raw r||s and URL-safe base64 are read too, as
-// others write them. Certificates, transparency logs and timestamps in a bundle are
-// read past and neither needed nor believed: a bundle signed without a key is refused
-// with no-trusted-signer. Private keys and passphrases never appear in an error.
+// others write them. Private keys and passphrases never appear in an error.
+//
+// Certificates count with a Root: what it names, authorities, logs and clocks, is asked for, and leaving evidence out
+// never helps. sigstore-go decides; what it refuses is asked again step by step, to name the first thing that is
+// wrong. Without a Root, certificates, logs and timestamps are read past and not believed: a bundle
+// signed without a key is then refused with no-trusted-signer. There is no network, and no root is refreshed.
 package sign
 
 import (

@@ -61,13 +61,13 @@ func TestManagedKeyCaseRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := VerifyDigest(b, keys, digest.Bytes([]byte("another file"))); gate.Code(err) != "no-trusted-signer" {
+	if _, err := VerifyDigest(b, keys, Digests{"sha256": digest.Bytes([]byte("another file"))}); gate.Code(err) != "no-trusted-signer" {
 		t.Errorf("another file: %v", err)
 	}
-	if _, err := VerifyDigest(b, trusting(generate(t)), digest.Bytes(nil)); gate.Code(err) != "no-trusted-signer" {
+	if _, err := VerifyDigest(b, trusting(generate(t)), Digests{"sha256": digest.Bytes(nil)}); gate.Code(err) != "no-trusted-signer" {
 		t.Errorf("another key: %v", err)
 	}
-	if _, err := VerifyDigest(b, keys, "x"); err == nil {
+	if _, err := VerifyDigest(b, keys, Digests{"sha256": "x"}); err == nil {
 		t.Error("a digest that is none passed")
 	}
 	if _, _, err := Verify(b, keys); gate.Code(err) != "no-signature" {

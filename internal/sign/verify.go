@@ -41,19 +41,27 @@ func Verify(b *Bundle, keys map[string]crypto.PublicKey) (keyID string, payload 
 	return keyID, b.Envelope.Payload, nil
 }
 
-// VerifyDigest verifies a bundle's signature over a file with this SHA-256 (lower-case
-// hex), with the codes of Verify. Only ECDSA P-256 keys sign a file by its SHA-256; others do not match.
-func VerifyDigest(b *Bundle, keys map[string]crypto.PublicKey, sha256Hex string) (keyID string, err error) {
+// VerifyDigest verifies a bundle's signature over a file with these digests, with the codes of Verify. ECDSA keys sign a
+// SHA-256, on P-384 also a SHA-384; Ed25519 keys sign a SHA-512 (Ed25519ph), as Sigstore's tools do for files. A key whose digest
+// is not known does not match.
+func VerifyDigest(b *Bundle, keys map[string]crypto.PublicKey, file Digests) (keyID string, err error) {
 	if b.Message == nil {
 		return "", refuse("no-signature", "the bundle signs a statement and not a file", "a message signature", "a DSSE envelope", "give the file's signature")
 	}
-	sum, err := hex.DecodeString(sha256Hex)
-	if err != nil || len(sum) != sha256.Size {
-		return "", fmt.Errorf("verify signature: %q is not a SHA-256", sha256Hex)
+	sums := map[string][]byte{}
+	for algorithm, text := range file {
+		if sums[algorithm], err = hex.DecodeString(text); err != nil {
+			return "", fmt.Errorf("verify signature: %q is not a digest: %w", text, err)
+		}
 	}
 	return findSigner(b, keys, func(pub crypto.PublicKey) bool {
-		k, ok := pub.(*ecdsa.PublicKey)
-		return ok && k.Curve == elliptic.P256() && verifiesECDSA(k, sum, b.Message.Signature)
+		switch k := pub.(type) {
+		case *ecdsa.PublicKey:
+			return verifiesECDSA(k, sums["sha256"], b.Message.Signature) || k.Curve == elliptic.P384() && verifiesECDSA(k, sums["sha384"], b.Message.Signature)
+		case ed25519.PublicKey:
+			return len(sums["sha512"]) == sha512.Size && ed25519.VerifyWithOptions(k, sums["sha512"], b.Message.Signature, &ed25519.Options{Hash: crypto.SHA512}) == nil
+		}
+		return false
 	})
 }
 
@@ -120,6 +128,9 @@ func verifies(pub crypto.PublicKey, message, sig []byte) bool {
 
 // verifiesECDSA takes DER, and raw r||s (IEEE P1363) as others write it.
 func verifiesECDSA(k *ecdsa.PublicKey, sum, sig []byte) bool {
+	if len(sum) < sha256.Size {
+		return false
+	}
 	if ecdsa.VerifyASN1(k, sum, sig) {
 		return true
 	}

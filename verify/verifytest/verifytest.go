@@ -88,10 +88,10 @@ func Keyless(name string) trust.Keyless {
 	return trust.Keyless{Issuer: "https://accounts.example", Subject: name + "@age.example"}
 }
 
-// NewKeylessWorld is NewWorld where all but the second manager sign with certificates of a Sigstore instance of their own.
-func NewKeylessWorld(tb testing.TB) *World {
+// NewKeylessWorld is NewWorld where all but the second manager sign with certificates of a Sigstore instance of their own, a minute before now.
+func NewKeylessWorld(tb testing.TB, now time.Time) *World {
 	tb.Helper()
-	instance := signtest.New(tb, Now)
+	instance := signtest.New(tb, now)
 	w := NewWorld(tb, func(t *trust.Trust) {
 		t.TrustedRoot = signtest.Pin(instance.Root)
 		for name := range t.Identities {

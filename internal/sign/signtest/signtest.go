@@ -98,7 +98,8 @@ func New(tb testing.TB, now time.Time, parts ...string) *Instance {
 // Draft is a bundle before it is made.
 type Draft struct {
 	Signer      trust.Keyless
-	Subjects    []string // instead of Signer.Subject: e-mail addresses, and URIs where there is a colon
+	Subjects    []string        // instead of Signer.Subject: e-mail addresses, and URIs where there is a colon
+	Names       []asn1.RawValue // instead of Subjects: the certificate's names as they are encoded
 	Issued      time.Time
 	Lifetime    time.Duration
 	Signed      time.Time // what the timestamp says
@@ -147,6 +148,12 @@ func (i *Instance) certificate(tb testing.TB, d *Draft) (*x509.Certificate, *ecd
 	c := &x509.Certificate{NotBefore: d.Issued, NotAfter: d.Issued.Add(d.Lifetime), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}
 	if d.Signer.Issuer != "" {
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}, Value: issuer}}
+	}
+	if d.Names != nil {
+		names, err := asn1.Marshal(d.Names)
+		check(tb, err)
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names})
+		return issue(tb, c, i.issuer, i.issuerKey)
 	}
 	for _, s := range d.Subjects {
 		if u, err := url.Parse(s); err == nil && u.Scheme != "" {
