@@ -54,16 +54,22 @@ func (a *app) look(ctx context.Context, p *release.Project, arg string, source b
 		path = filepath.Join(a.dir, path)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		name := arg
+		if same, err := os.Stat(rootOf(p)); err == nil && os.SameFile(info, same) {
+			name = "working tree"
+			tree, remove, err := p.WorkTree(ctx)
+			if err != nil {
+				return nil, err
+			}
+			defer remove()
+			path = tree
+		}
 		doc, err := a.describe(ctx, path, sbomFlags{})
 		if err != nil {
 			return nil, err
 		}
 		set := deps.FromDocument(doc)
 		set.Dated(cachedTime)
-		name := arg
-		if arg == "." {
-			name = "working tree"
-		}
 		return &looked{name, "", set}, nil
 	}
 	doc, err := format.ReadFile(path)
@@ -71,6 +77,14 @@ func (a *app) look(ctx context.Context, p *release.Project, arg string, source b
 		return nil, err
 	}
 	return &looked{arg, "", deps.FromDocument(doc)}, nil
+}
+
+// rootOf gives the root of a checkout, or "" where there is none.
+func rootOf(p *release.Project) string {
+	if p == nil {
+		return ""
+	}
+	return p.Repo.Root()
 }
 
 // versionOf takes v1.4.2 and releases/v1.4.2.yaml, unless there is a file or folder of that name.

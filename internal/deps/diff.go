@@ -96,7 +96,7 @@ func (d *Diff) name(old, now []*Dependency) {
 			}
 			gone = slices.DeleteFunc(gone, func(o *Dependency) bool { return o == a })
 			came = slices.DeleteFunc(came, func(o *Dependency) bool { return o == b })
-			if a.License != b.License || a.Direct != b.Direct {
+			if a.License != b.License && a.License != "" && b.License != "" || a.Direct != b.Direct { // what nobody could tell is no change
 				d.Changed = append(d.Changed, changed(a, b))
 			}
 		}

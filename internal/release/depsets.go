@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sbom"
 	"github.com/sello-release/sello/internal/sbom/format"
+	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 )
@@ -146,3 +149,23 @@ const (
 	SourceSuffix  = "_source" + stage.SBOMSuffix
 	ReleaseSuffix = stage.SBOMSuffix
 )
+
+// WorkTree copies the files of the working tree that git knows, or would take up, to a folder of their own, without what
+// releases leave in it. The caller calls remove.
+func (p *Project) WorkTree(ctx context.Context) (dir string, remove func(), err error) {
+	parent, err := p.State("dependencies")
+	if err != nil {
+		return "", nil, err
+	}
+	top, err := os.MkdirTemp(parent, "tree-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make folder: %w", err)
+	}
+	remove = func() { _ = removeTree(top) }
+	dir = filepath.Join(top, filepath.Base(p.Repo.Root()))
+	if _, err := p.Repo.CopyWorkTree(ctx, dir, source.Limits{}); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return dir, remove, nil
+}
