@@ -135,14 +135,14 @@ func (a *app) depsCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [RELEASE-FILE|SBOM|FOLDER]",
 		Short: "Check whether dependencies hold to dependencies.yaml",
-		Long: `Check says what dependencies.yaml refuses, with who brings it in, and has exit code
-3 when there is something; 4 when all of it is a matter of waiting.
+		Long: `Check says what dependencies.yaml refuses, with who brings it in, and has exit
+code 3 when there is something; 4 when all of it is a matter of waiting.
 
 With a release file it judges the stage as sign-off, promote and release do. With
-a bill of materials, or a folder (without an argument: the working tree), it judges
-by the dependencies.yaml and the approvals of the working tree, which nobody has
-reviewed yet. What only a build's record tells (ages, what the checksum database
-vouches for) is then not judged, which is said.`,
+a bill of materials, or a folder (without an argument: the working tree), it
+judges by the dependencies.yaml and the approvals of the working tree, which
+nobody has reviewed yet. What only a build's record tells (ages, what the checksum
+database vouches for) is then not judged, which is said.`,
 		Example: "  sello deps check\n  sello deps check releases/v1.4.2.yaml\n  sello deps check hello.spdx.json --policy dependencies.yaml",
 		Args:    takes(0, 1, "[RELEASE-FILE|SBOM|FOLDER]"), ValidArgsFunction: a.releaseFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -327,7 +327,7 @@ policy denies it, or does not allow it).
 
 --all-of takes all direct dependencies of a release file, a bill of materials or a
 folder that are not approved yet: to begin with a policy.`,
-		Example: "  sello deps approve github.com/spf13/cobra@v1.8.0 --reason 'Our command line'\n  sello deps approve example.org/m@v1.2.3 --exact --for age --reason 'Mends a leak'\n  sello deps approve --all-of . --reason 'What we had before'",
+		Example: "  sello deps approve github.com/spf13/cobra@v1.8.0 --reason 'Our command line'\n  sello deps approve example.org/m@v1.2.3 --exact --for age --reason 'A fix'\n  sello deps approve --all-of . --reason 'What we had before'",
 		Args:    takes(0, 1000, "[MODULE@VERSION…]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := approvable(args, allOf, o.Approval.Reason, purposes); err != nil {

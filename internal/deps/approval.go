@@ -41,7 +41,7 @@ type ApprovedModule struct {
 	// Module is its name: a module path, or a package URL without a version for other languages. Nothing stands for anything here.
 	Module string `yaml:"module" example:"github.com/spf13/cobra"`
 	// Versions are comparisons, all of which have to hold; or any.
-	Versions string `yaml:"versions" example:">=v1.8.0 <v2.0.0-0"`
+	Versions string `yaml:"versions" example:"'>=v1.8.0 <v2.0.0-0'"`
 	// For says what is approved: a direct dependency, its license, its source (also that it replaces another, or that nobody vouches for it), its age, or the module although the policy denies it. Default: [direct].
 	For []string `yaml:"for,omitempty" jsonschema:"enum=direct,enum=license,enum=module,enum=source,enum=age,minItems=1,uniqueItems=true"`
 }

@@ -64,7 +64,7 @@ type Denied struct {
 	// Module is the name, with * for anything.
 	Module string `yaml:"module" example:"github.com/evil/*"`
 	// Versions are comparisons, all of which have to hold for a version to be denied. Default: every version.
-	Versions string `yaml:"versions,omitempty" example:">=v1.2.0 <v1.4.3"`
+	Versions string `yaml:"versions,omitempty" example:"'>=v1.2.0 <v1.4.3'"`
 	// Reason is shown to whoever meets it.
 	Reason string `yaml:"reason" example:"It was taken over"`
 }
