@@ -45,8 +45,16 @@ func findingNotes(f deps.Finding) []string {
 }
 
 func (a *app) dependsLine(d *release.Dependencies) {
-	a.printf("%d dependencies (%d direct), judged by %s: %d refused, %d let through by approvals\n", d.Judged, d.Direct,
+	a.printf("%s (%d direct), judged by %s: %d refused, %d let through by approvals\n", dependencies(d.Judged), d.Direct,
 		ui.Escape(cmp.Or(strings.Join(d.Policies, " and by "), "no policy")), len(d.Findings), len(d.Lifted))
+}
+
+// dependencies counts them.
+func dependencies(n int) string {
+	if n == 1 {
+		return "1 dependency"
+	}
+	return fmt.Sprintf("%d dependencies", n)
 }
 
 // depends tells who signs off what was judged, and what changed in the policy.
@@ -107,7 +115,7 @@ func textDeps(d *deps.Diff) string {
 		fmt.Fprintf(&b, "policy      %s\n", ui.Escape(line))
 	}
 	if len(d.Go) == 2 {
-		fmt.Fprintf(&b, "go          %s -> %s\n", ui.Escape(cmp.Or(d.Go[0], "unknown")), ui.Escape(cmp.Or(d.Go[1], "unknown")))
+		fmt.Fprintf(&b, "go          %s -> %s\n", ui.Escape(d.Go[0]), ui.Escape(d.Go[1]))
 	}
 	for _, part := range []struct {
 		word string
@@ -151,7 +159,7 @@ func markdownDeps(d *deps.Diff) string {
 	}
 	part("Policy about dependencies changed", policy)
 	if len(d.Go) == 2 {
-		part("Go", []string{fmt.Sprintf("- %s → %s", plain(cmp.Or(d.Go[0], "unknown")), plain(cmp.Or(d.Go[1], "unknown")))})
+		part("Go", []string{fmt.Sprintf("- %s → %s", plain(d.Go[0]), plain(d.Go[1]))})
 	}
 	for _, p := range []struct {
 		word string

@@ -64,9 +64,9 @@ func FromDocument(doc *sbom.Document) *Set {
 	for _, n := range []struct {
 		count int
 		what  string
-	}{{r.systems, "packages of distributions are not judged: images[].base chooses them, by digest"}, {r.nameless, "packages without a package URL are not judged"}} {
+	}{{r.systems, "packages of distributions, which are not judged: images[].base chooses them, by digest"}, {r.nameless, "packages without a package URL, which are not judged"}} {
 		if n.count > 0 {
-			r.set.Notes = append(r.set.Notes, fmt.Sprintf("%d %s", n.count, n.what))
+			r.set.Notes = append(r.set.Notes, fmt.Sprintf("%d × %s", n.count, n.what))
 		}
 	}
 	r.set.sort()

@@ -44,7 +44,7 @@ func (d *Diff) Empty() bool {
 // Compare tells what changed. A name that is there in several versions is compared version by version.
 func Compare(before, after *Set) *Diff {
 	d := &Diff{Added: []Change{}, Changed: []Change{}, Removed: []Change{}}
-	if before.Go != after.Go {
+	if before.Go != after.Go && before.Go != "" && after.Go != "" { // sources do not always say it
 		d.Go = []string{before.Go, after.Go}
 	}
 	old, now := linked(before), linked(after)
@@ -222,7 +222,6 @@ func (p *Policy) Summary() string {
 	if p.Quarantine != nil {
 		add(true, "versions at least "+p.Quarantine.MinAge+" old")
 	}
-	need, _ := p.managers()
-	add(p.Approvals != nil && p.Approvals.Direct, fmt.Sprintf("direct dependencies approved by %d managers", need))
+	add(p.Approvals != nil && p.Approvals.Direct, "direct dependencies approved by "+p.managersText())
 	return out
 }

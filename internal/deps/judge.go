@@ -72,8 +72,8 @@ func (r *Report) Judge(p *Policy, s *Set, approved *Approved, scope Scope) {
 	for _, n := range []struct {
 		count int
 		what  string
-	}{{j.ageless, "versions have no known age here: quarantine is judged when a stage is"}, {j.unseen, "versions were not asked about here: sources.unchecked is judged when a stage is"}} {
-		if text := fmt.Sprintf("%d %s", n.count, n.what); n.count > 0 && !slices.Contains(r.Notes, text) {
+	}{{j.ageless, "versions without a known age here; quarantine is judged when a stage is"}, {j.unseen, "versions that nobody was asked about here; sources.unchecked is judged when a stage is"}} {
+		if text := fmt.Sprintf("%d × %s", n.count, n.what); n.count > 0 && !slices.Contains(r.Notes, text) {
 			r.Notes = append(r.Notes, text)
 		}
 	}
@@ -147,7 +147,7 @@ func (j *judge) one(d *Dependency) {
 	j.source(d)
 	j.license(d)
 	if a := j.policy.Approvals; a != nil && a.Direct && d.Direct && d.Linked && !matchesAny(a.Except, d.Name) {
-		j.refuse(d, Finding{Code: codeNotApproved, What: "a direct dependency", Expected: fmt.Sprintf("approved by %d release managers", max(1, a.Managers))})
+		j.refuse(d, Finding{Code: codeNotApproved, What: "a direct dependency", Expected: "approved by " + j.policy.managersText()})
 	}
 	j.age(d)
 }
@@ -207,7 +207,8 @@ func (j *judge) license(d *Dependency) {
 		return
 	}
 	denied := func(id, exception string) bool {
-		return !(exception != "" && slices.Contains(l.Allow, id+" WITH "+exception)) && anyLicense(l.Deny, id, exception)
+		named := exception != "" && slices.Contains(l.Allow, id+" WITH "+exception)
+		return !named && anyLicense(l.Deny, id, exception)
 	}
 	allowed := func(id, exception string) bool { return len(l.Allow) == 0 || anyLicense(l.Allow, id, exception) }
 	takes, valid := license.Satisfied(d.License, func(id, exception string) bool { return !denied(id, exception) && allowed(id, exception) })

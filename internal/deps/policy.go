@@ -19,6 +19,8 @@
 // and builds[].go.toolchain, by digest and by version. It cannot know when a version was published, only what its source says.
 package deps
 
+import "fmt"
+
 // FileName is the policy's path in the repository.
 const FileName = "dependencies.yaml"
 
@@ -105,4 +107,12 @@ func (p *Policy) managers() (need int, among []string) {
 		return 1, nil
 	}
 	return max(1, p.Approvals.Managers), p.Approvals.By
+}
+
+// managersText is how many have to approve, in words.
+func (p *Policy) managersText() string {
+	if need, _ := p.managers(); need > 1 {
+		return fmt.Sprintf("%d release managers", need)
+	}
+	return "a release manager"
 }
