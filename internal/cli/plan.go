@@ -9,6 +9,7 @@ import (
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/ui"
 )
 
 func (a *app) planCommand() *cobra.Command {
@@ -48,6 +49,9 @@ func (a *app) showPlan(p *release.PlanView) {
 	a.printf("  staging      %s\n", p.Staging)
 	a.printf("  production   %s\n", p.Production)
 	a.printf("  sign-offs    %s\n", p.SignOffs)
+	for _, policy := range p.Depends {
+		a.printf("  depends      %s\n", ui.Escape(policy))
+	}
 	a.printf("materials known so far\n")
 	for _, m := range p.Materials {
 		a.printf("  %s\n", m)

@@ -153,7 +153,7 @@ Exit codes:
 	}
 	add("setup", a.initCommand(), a.doctorCommand(), a.checkCommand(), a.pinCommand(), a.keyCommand(), a.schemaCommand())
 	add("release", a.planCommand(), a.buildCommand(), a.proposeCommand(), a.stageCommand(), a.signOffCommand(), a.promoteCommand(), a.releaseCommand(), a.manifestCommand())
-	add("look", a.verifyCommand(), a.verifyBundleCommand(), a.sbomCommand(), a.vulnCommand(), a.vexCommand(), a.logCommand(), a.statusCommand(), a.historyCommand(), a.versionCommand())
+	add("look", a.verifyCommand(), a.verifyBundleCommand(), a.sbomCommand(), a.vulnCommand(), a.vexCommand(), a.depsCommand(), a.logCommand(), a.statusCommand(), a.historyCommand(), a.versionCommand())
 	root.AddCommand(a.manCommand(), a.symbolsCommand())
 	return root
 }

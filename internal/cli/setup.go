@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -276,9 +277,9 @@ func (a *app) keyShowCommand() *cobra.Command {
 
 func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema [sello|release|trust]", Short: "Print the JSON schema of a file", Args: takes(0, 1, "[sello|release|trust]"),
+		Use: "schema [" + strings.Join(definition.Schemas, "|") + "]", Short: "Print the JSON schema of a file", Args: takes(0, 1, "["+strings.Join(definition.Schemas, "|")+"]"),
 		Example:   "  sello schema sello > sello.schema.json",
-		ValidArgs: []string{"sello", "release", "trust"},
+		ValidArgs: definition.Schemas,
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := "sello"
 			if len(args) == 1 {
@@ -286,7 +287,7 @@ func (a *app) schemaCommand() *cobra.Command {
 			}
 			data, ok := definition.Schema(name)
 			if !ok {
-				return unknown("schema", name, []string{"sello", "release", "trust"}, "sello schema sello, or release, or trust")
+				return unknown("schema", name, definition.Schemas, "one of "+strings.Join(definition.Schemas, ", "))
 			}
 			a.printf("%s", data)
 			return nil

@@ -157,6 +157,7 @@ the stage, and refuses when the digest differs (exit code 5).`,
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)
 				}
+				a.depends(made.Dependencies)
 				a.built(made.Built)
 				if made.Counted >= made.Needed {
 					a.next("sello promote " + made.Path)

@@ -14,3 +14,6 @@ type Material struct {
 	DownloadLocation string            `json:"downloadLocation,omitempty"` // without credentials
 	Annotations      map[string]string `json:"annotations,omitempty"`      // e.g. sumdb: verified | exempt
 }
+
+// Published is the annotation of a module that says when its source states that the version was made (RFC 3339). Nothing vouches for it.
+const Published = "published"

@@ -39,6 +39,7 @@ type assembly struct {
 	work    string
 	fetch   *gomod.Fetcher
 	origin  *origin
+	times   bool // ask when the versions of modules were made
 
 	made, cached func() (*image.Blobs, error) // folders of blobs, opened at the first use
 	licenses     func() sbom.Licenses         // of the modules that were fetched

@@ -156,16 +156,20 @@ func (a *assembly) provenance(g *attested, invocation string) attest.Provenance 
 	if g.platform != "" {
 		p.BuildDefinition.InternalParameters["platform"] = g.platform
 	}
-	materials := slices.Clone(a.origin.materials)
+	materials, checked := slices.Clone(a.origin.materials), []material.Material(nil)
 	isolation := map[string]any{}
 	for _, c := range compiles {
 		done := a.compiled[c.Name()].Value()
 		materials = append(materials, done.Materials...)
 		isolation[c.Name()] = done.Isolation
 		p.RunDetails.Byproducts = append(p.RunDetails.Byproducts, done.Log)
+		if c.Run == nil { // a vendored build reads the source alone; what its vendor folder was compared with is told beside that
+			checked = append(checked, a.of(c.Build).modules.VendorChecked...)
+		}
 		took(&p.RunDetails.Metadata, done.Started, done.Finished)
 	}
 	p.BuildDefinition.InternalParameters["isolation"] = isolation
+	p.RunDetails.Byproducts = append(p.RunDetails.Byproducts, distinct(checked)...)
 	p.BuildDefinition.ResolvedDependencies = distinct(materials)
 	return p
 }

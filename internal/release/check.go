@@ -12,14 +12,16 @@ import (
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/deps"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/trust"
 )
 
 // Check reads files of the working tree as strictly as a release does, and plans the definition. Without
-// names it takes sello.yaml, trust.yaml and all release files. It gives what was checked, and all errors joined.
+// names it takes sello.yaml, trust.yaml, all release files, and dependencies.yaml with the approvals where they are. It gives what was checked, and all errors joined.
 func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
-	if len(names) == 0 {
+	all := len(names) == 0
+	if all {
 		names = []string{definition.FileName, TrustFile}
 		more, err := filepath.Glob(filepath.Join(p.Repo.Root(), "releases", "*.yaml"))
 		if err != nil {
@@ -46,6 +48,10 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 			if rel, err = definition.ParseRelease(p.repoPath(name), data); err == nil {
 				err = p.draftedNotes(rel.Notes)
 			}
+		case filepath.Base(name) == deps.FileName:
+			_, err = deps.ParsePolicy(name, data)
+		case strings.HasPrefix(p.repoPath(name), deps.Folder+"/"):
+			_, err = deps.ParseApproval(name, data)
 		case filepath.Base(name) == TrustFile:
 			trusted, err = p.checkTrust(name, data)
 		default:
@@ -59,6 +65,13 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 			continue
 		}
 		checked = append(checked, name)
+	}
+	if all {
+		d, err := p.WorkingDependencies()
+		if err == nil {
+			checked = append(checked, d.Files...)
+		}
+		errs = append(errs, err)
 	}
 	if def != nil && trusted != nil {
 		c := &Candidate{Definition: def, Trust: trusted}

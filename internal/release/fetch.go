@@ -89,7 +89,7 @@ func (a *assembly) fetchBuild(ctx context.Context, name string, r *flow.Run) (st
 	}
 	err = r.Part("modules", func(*flow.Run) (err error) {
 		have.modules, err = a.fetch.Modules(ctx, gomod.ModulesRequest{
-			Toolchain: have.toolchain, Source: a.path("src"), Dir: g.Dir, NoWorkspace: g.Env["GOWORK"] == "off", Targets: targets, Work: work, Published: a.origin.published,
+			Toolchain: have.toolchain, Source: a.path("src"), Dir: g.Dir, NoWorkspace: g.Env["GOWORK"] == "off", Targets: targets, Work: work, Published: a.origin.published, Times: a.times,
 		})
 		return err
 	})
@@ -112,11 +112,11 @@ func targetEnv(env map[string]string) map[string]string {
 	return out
 }
 
-// fetchedKey is the digest of what was fetched: URIs and digests, not when and from where.
+// fetchedKey is the digest of what was fetched: URIs, digests and when a version was made, not when and from where it came.
 func fetchedKey(f fetched) (string, error) {
 	var pinned []string
 	for _, m := range append([]material.Material{f.toolchain.Material}, f.modules.Materials...) {
-		pinned = append(pinned, m.URI+" "+m.Name+" "+m.Digest["sha256"]+" "+m.Digest["dirHash"])
+		pinned = append(pinned, m.URI+" "+m.Name+" "+m.Digest["sha256"]+" "+m.Digest["dirHash"]+" "+m.Annotations[material.Published])
 	}
 	return keyOf(struct {
 		Pinned   []string

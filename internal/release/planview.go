@@ -10,6 +10,7 @@ import (
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/deps"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 )
@@ -24,7 +25,8 @@ type PlanView struct {
 	Staging    string      `json:"staging"`
 	Production string      `json:"production"`
 	SignOffs   string      `json:"signOffs"`
-	Materials  []string    `json:"materials"` // known before fetching
+	Depends    []string    `json:"dependencyPolicies,omitempty"` // what policies about dependencies ask for
+	Materials  []string    `json:"materials"`                    // known before fetching
 	Steps      []PlanStep  `json:"steps"`
 	Images     []PlanImage `json:"images,omitempty"`
 	Artifacts  []string    `json:"artifacts"` // known before building; the names of <program> are known after fetching
@@ -59,7 +61,11 @@ func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
 		v := view(c.Plan, c.Release.Channel)
 		v.Commit, v.Branch = c.Commit.ID, c.Branch
 		v.SignOffs = signOffPolicy(c.Definition, c.Trust)
-		return v, nil
+		policies, err := p.dependencyPolicies(ctx, c)
+		for _, policy := range policies {
+			v.Depends = append(v.Depends, policy.Where+": "+policy.Summary())
+		}
+		return v, err
 	}
 	data, err := readLimited(filepath.Join(p.Repo.Root(), definition.FileName))
 	if err != nil {
@@ -86,6 +92,13 @@ func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
 		return nil, err
 	}
 	v.SignOffs = signOffPolicy(plan.Definition, t)
+	d, err := p.WorkingDependencies()
+	if err != nil {
+		return nil, err
+	}
+	if d.Policy != nil {
+		v.Depends = append(v.Depends, deps.FileName+": "+d.Policy.Summary())
+	}
 	return v, nil
 }
 

@@ -47,7 +47,11 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	out := &Promoted{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Where: store.Place(to.Bucket, to.Prefix())}
-	promised, err := promisedFiles(ctx, c, to) // asks production first: what it does not let us do is known before the work
+	promised, err := promisedFiles(ctx, c.Trust, to) // asks production first: what it does not let us do is known before the work
+	if err != nil {
+		return nil, err
+	}
+	policies, err := p.dependencyPolicies(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +63,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		out.Images = append(out.Images, c.String())
 	}
 	err = p.steps(
+		step{"dependencies", func() error { _, err := p.checkDependencies(ctx, c, s, policies); return err }, len(policies) == 0},
 		step{"known vulnerabilities", func() error { _, _, err := p.checkVulnerabilities(ctx, c, s); return err }, !c.looksForVulnerabilities()},
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
 		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
@@ -111,7 +116,7 @@ func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayo
 }
 
 // promisedFiles gives the SHA-256 of each file that the release statement names, or nil when there is none yet.
-func promisedFiles(ctx context.Context, c *Candidate, to store.ReleaseLayout) (map[string]string, error) {
+func promisedFiles(ctx context.Context, t *trust.Trust, to store.ReleaseLayout) (map[string]string, error) {
 	data, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -123,7 +128,7 @@ func promisedFiles(ctx context.Context, c *Candidate, to store.ReleaseLayout) (m
 	if err != nil {
 		return nil, err
 	}
-	_, payload, err := sign.SignersOf(c.Trust, trust.RoleBuilder).Verify(bundle)
+	_, payload, err := sign.SignersOf(t, trust.RoleBuilder).Verify(bundle)
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,10 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err != nil {
 		return nil, err
 	}
+	policies, err := p.dependencyPolicies(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: store.Place(to.Bucket, to.Prefix())}
 	images := func(name string, do func() error) step {
 		return step{name, do, len(s.list.Images) == 0}
@@ -61,6 +65,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 		images("verify images", func() error { return p.checkImages(ctx, c, s, false) }),
 		images("check tags of images", func() error { return p.checkTags(ctx, copies(s.list)) }),
+		step{"dependencies", func() error { return p.dependenciesBefore(ctx, c, s, to, policies) }, len(policies) == 0},
 		step{"known vulnerabilities", func() error { return p.attestVulnerabilities(ctx, c, s, to, signer) }, !c.looksForVulnerabilities()},
 		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},

@@ -33,7 +33,8 @@ type SignedOff struct {
 	Needed   int    `json:"needed"`
 	Built
 
-	Images []ImageRef `json:"images,omitempty"`
+	Images       []ImageRef    `json:"images,omitempty"`
+	Dependencies *Dependencies `json:"dependencies,omitempty"` // how they were judged, where there is a policy
 }
 
 // SignOff verifies a stage, rebuilds it when asked, and signs a manager's word over its digest.
@@ -57,7 +58,13 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
 		return nil, err
 	}
-	err = p.steps(step{"known vulnerabilities", func() error { _, _, err := p.checkVulnerabilities(ctx, c, s); return err }, !c.looksForVulnerabilities()})
+	policies, err := p.dependencyPolicies(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	var depends *Dependencies
+	err = p.steps(step{"dependencies", func() (err error) { depends, err = p.checkDependencies(ctx, c, s, policies); return err }, len(policies) == 0},
+		step{"known vulnerabilities", func() error { _, _, err := p.checkVulnerabilities(ctx, c, s); return err }, !c.looksForVulnerabilities()})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +80,7 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed, Built: s.Built, Images: imageRefs(s.list)}
+	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed, Built: s.Built, Images: imageRefs(s.list), Dependencies: depends}
 	return made, p.record("sign-off", c, s, map[string]string{"identity": identity, "rebuilt": fmt.Sprint(o.Rebuild)})
 }
 

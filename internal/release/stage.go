@@ -199,7 +199,13 @@ func (p *Project) prepare(ctx context.Context, c *Candidate, work string) (*asse
 	if err != nil {
 		return nil, err
 	}
-	return newAssembly(p, c.Plan, from, fetch, work)
+	a, err := newAssembly(p, c.Plan, from, fetch, work)
+	if err != nil {
+		return nil, err
+	}
+	policies, err := p.dependencyPolicies(ctx, c)
+	a.times = policies.askAge()
+	return a, err
 }
 
 // assemble makes the release's files and nothing else: no signature, no upload.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -127,7 +128,37 @@ func (p *Project) statusOf(ctx context.Context, s *Status) error {
 	if enough(e, s.Path) == nil {
 		s.State, s.Next = StateSignedOff, "sello promote "+s.Path
 	}
-	return s.damage(ctx, found)
+	before := s.Detail
+	if err := s.damage(ctx, found); err != nil || s.Detail != before {
+		return err
+	}
+	return p.pendingDependencies(ctx, c, found, s)
+}
+
+// pendingDependencies says what the policies about dependencies would refuse of a stage.
+func (p *Project) pendingDependencies(ctx context.Context, c *Candidate, found *staged, s *Status) error {
+	policies, err := p.dependencyPolicies(ctx, c)
+	if err != nil || len(policies) == 0 {
+		return err
+	}
+	d, err := p.checkDependencies(ctx, c, found, policies)
+	if d == nil {
+		return err
+	}
+	codes := map[string]int{}
+	for _, f := range d.Findings {
+		codes[f.Code]++
+	}
+	if len(codes) == 0 {
+		return nil
+	}
+	var pending []string
+	for _, code := range slices.Sorted(maps.Keys(codes)) {
+		pending = append(pending, fmt.Sprintf("%d × %s", codes[code], code))
+	}
+	s.Detail += ", dependencies pending: " + strings.Join(pending, ", ")
+	s.Next = "sello deps check " + s.Path
+	return nil
 }
 
 // pendingMarkers says when markers do not name the release that should: it was interrupted after its statement.

@@ -11,12 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sello-release/sello/internal/attest"
-	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/decision"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
-	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/vex"
 )
 
@@ -40,22 +38,14 @@ type VEXOptions struct {
 	Comment    string
 }
 
-// Decided is what CreateVEX and SignVEX did.
-type Decided struct {
-	Path     string    `json:"path"`
-	Bundle   string    `json:"bundle"`
-	Identity string    `json:"identity"`
-	Expires  time.Time `json:"expires"`
-}
-
 // CreateVEX writes an OpenVEX document with one statement and signs it as a manager. Both count once they are merged.
 func (p *Project) CreateVEX(ctx context.Context, o VEXOptions) (*Decided, error) {
-	def, t, err := p.inForce(ctx)
+	m, err := p.manager(ctx, o.As)
 	if err != nil {
 		return nil, err
 	}
 	if len(o.Products) == 0 {
-		o.Products = []string{projectPurl(def.Project, "")}
+		o.Products = []string{projectPurl(m.def.Project, "")}
 	}
 	for _, purl := range o.Products {
 		product := vex.Product{Component: vex.Component{ID: purl}}
@@ -64,12 +54,8 @@ func (p *Project) CreateVEX(ctx context.Context, o VEXOptions) (*Decided, error)
 		}
 		o.Statement.Products = append(o.Statement.Products, product)
 	}
-	identity, signer, err := p.Keys(def.Project).Signer(t, trust.RoleManager, o.As)
-	if err != nil {
-		return nil, err
-	}
 	now := p.Now().UTC().Truncate(time.Second)
-	d := vex.Document{Context: vex.Context, ID: strings.TrimSuffix(def.Source, "/") + "/vex/" + o.Statement.Vulnerability.Name, Author: identity + " of " + def.Project, Role: "Release manager",
+	d := vex.Document{Context: vex.Context, ID: strings.TrimSuffix(m.def.Source, "/") + "/vex/" + o.Statement.Vulnerability.Name, Author: m.identity + " of " + m.def.Project, Role: "Release manager",
 		Timestamp: now, Version: 1, Tooling: "sello", Statements: []vex.Statement{o.Statement}}
 	data, err := d.Encode()
 	if err != nil {
@@ -82,12 +68,22 @@ func (p *Project) CreateVEX(ctx context.Context, o VEXOptions) (*Decided, error)
 	if _, err := os.Lstat(file); err == nil {
 		return nil, &gate.Refusal{Code: "vex-exists", Class: gate.Usage, Where: file, What: "there is a document of this name already", Expected: "no such file", Fix: "sello vex sign " + file + " to decide the same again; or write another with --out"}
 	}
-	return p.signVEX(ctx, def, file, data, identity, signer, t, o, true)
+	if _, err := vex.Parse(data, file); err != nil {
+		return nil, err
+	}
+	made, err := p.seal(ctx, m, decision.Exception, file, data, o.ValidFor, o.Comment)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFile(file, data); err != nil {
+		return nil, fmt.Errorf("write OpenVEX document: %w", err)
+	}
+	return made, nil
 }
 
 // SignVEX signs a document that is there, for the first time or again.
 func (p *Project) SignVEX(ctx context.Context, file string, o VEXOptions) (*Decided, error) {
-	def, t, err := p.inForce(ctx)
+	m, err := p.manager(ctx, o.As)
 	if err != nil {
 		return nil, err
 	}
@@ -95,44 +91,10 @@ func (p *Project) SignVEX(ctx context.Context, file string, o VEXOptions) (*Deci
 	if err != nil {
 		return nil, err
 	}
-	identity, signer, err := p.Keys(def.Project).Signer(t, trust.RoleManager, o.As)
-	if err != nil {
+	if _, err := vex.Parse(data, file); err != nil {
 		return nil, err
 	}
-	return p.signVEX(ctx, def, file, data, identity, signer, t, o, false)
-}
-
-func (p *Project) signVEX(ctx context.Context, def *definition.Definition, file string, data []byte, identity string, signer *sign.Key, t *trust.Trust, o VEXOptions, write bool) (*Decided, error) {
-	now := p.Now()
-	e := vex.Exception{Project: def.Project, Identity: identity, Role: trust.RoleManager, Time: now, Expires: now.Add(o.ValidFor), Comment: o.Comment,
-		Trust: attest.Pinned{Path: TrustFile, SHA256: t.Digest(), Version: t.Version}}
-	bundle, err := vex.Sign(ctx, signer, filepath.Base(file), data, e)
-	if err != nil {
-		return nil, err
-	}
-	if write {
-		if err := writeFile(file, data); err != nil {
-			return nil, fmt.Errorf("write OpenVEX document: %w", err)
-		}
-	}
-	if err := writeFile(file+vex.BundleSuffix, bundle); err != nil {
-		return nil, fmt.Errorf("write signature: %w", err)
-	}
-	return &Decided{Path: file, Bundle: file + vex.BundleSuffix, Identity: identity, Expires: e.Expires.UTC().Truncate(time.Second)}, nil
-}
-
-// inForce gives the definition and the trust file at the tip of the release branch.
-func (p *Project) inForce(ctx context.Context) (*definition.Definition, *trust.Trust, error) {
-	branch, tip, err := p.branch(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	def, _, err := p.definitionAt(ctx, tip)
-	if err != nil {
-		return nil, nil, err
-	}
-	t, _, err := p.trustAt(ctx, tip, branch)
-	return def, t, err
+	return p.seal(ctx, m, decision.Exception, file, data, o.ValidFor, o.Comment)
 }
 
 // exceptions reads the documents that are merged on the release branch; those that do not count are named in Ignored.

@@ -48,21 +48,8 @@ func (r *Repository) List(ctx context.Context, commit, dir string) ([]string, er
 		return nil, err
 	}
 	defer o.close()
-	e, err := o.at(commit, dir)
+	entries, err := o.folder(commit, dir)
 	if err != nil {
-		return nil, err
-	}
-	if e.mode != modeFolder {
-		return nil, refusal{
-			code: "source-not-a-folder", where: inCommit(dir, commit), what: "this is not a folder",
-			expected: "a folder", actual: e.mode.String(),
-		}.err()
-	}
-	entries, err := o.tree(e.id.hex(), inCommit(dir, commit))
-	if err != nil {
-		return nil, err
-	}
-	if err := checkFolder(dir, entries); err != nil {
 		return nil, err
 	}
 	names := make([]string, len(entries))
@@ -169,4 +156,74 @@ func entriesOf(f format, body []byte, where string) ([]entry, error) {
 		}.err()
 	}
 	return entries, nil
+}
+
+// ReadFolder gives the regular files of the folder dir of the commit by their names, those that keep wants, each up to max
+// bytes. It refuses what ReadFile and List refuse.
+func (r *Repository) ReadFolder(ctx context.Context, commit, dir string, keep func(name string) bool, max int64) (map[string][]byte, error) {
+	o, err := r.objects(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	entries, err := o.folder(commit, dir)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]byte{}
+	for _, e := range entries {
+		if !keep(e.name) || !e.mode.isFile() {
+			continue
+		}
+		where := inCommit(path.Join(dir, e.name), commit)
+		b, err := o.get(e.id.hex(), kindBlob, max)
+		if gate.Code(err) == "source-object-too-large" {
+			return nil, fileTooLarge(where, max, err)
+		}
+		if err != nil {
+			return nil, o.broken(err, where)
+		}
+		out[e.name] = b
+	}
+	return out, nil
+}
+
+// folder gives what is in the folder of the commit.
+func (o *objects) folder(commit, dir string) ([]entry, error) {
+	e, err := o.at(commit, dir)
+	if err != nil {
+		return nil, err
+	}
+	if e.mode != modeFolder {
+		return nil, refusal{
+			code: "source-not-a-folder", where: inCommit(dir, commit), what: "this is not a folder",
+			expected: "a folder", actual: e.mode.String(),
+		}.err()
+	}
+	entries, err := o.tree(e.id.hex(), inCommit(dir, commit))
+	if err != nil {
+		return nil, err
+	}
+	return entries, checkFolder(dir, entries)
+}
+
+// Having gives those of the commits that have something at path. Commits that are not in the repository have nothing.
+func (r *Repository) Having(ctx context.Context, commits []string, path string) ([]string, error) {
+	o, err := r.objects(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	var out []string
+	for _, commit := range commits {
+		_, err := o.at(commit, path)
+		switch {
+		case err == nil:
+			out = append(out, commit)
+		case errors.Is(err, fs.ErrNotExist), gate.Code(err) == "source-commit-missing":
+		default:
+			return nil, err
+		}
+	}
+	return out, nil
 }

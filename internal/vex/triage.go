@@ -7,6 +7,7 @@ import (
 
 	"github.com/package-url/packageurl-go"
 
+	"github.com/sello-release/sello/internal/decision"
 	"github.com/sello-release/sello/internal/osv"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/vuln"
@@ -49,12 +50,12 @@ func (s *Set) AddSigned(name string, data, bundle []byte, t *trust.Trust, projec
 		return err
 	}
 	if bundle == nil {
-		s.Ignored = append(s.Ignored, name+": "+reason(Unsigned(name)))
+		s.Ignored = append(s.Ignored, name+": "+decision.Reason(Unsigned(name)))
 		return nil
 	}
 	e, err := Judge(data, bundle, t, project, now)
 	if err != nil {
-		s.Ignored = append(s.Ignored, name+": "+reason(err))
+		s.Ignored = append(s.Ignored, name+": "+decision.Reason(err))
 		return nil //nolint:nilerr // it does not count, and that is said
 	}
 	s.add(name, d, e.Identity, e.Expires)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/decision"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/osv"
@@ -179,11 +180,11 @@ func TestJudge(t *testing.T) {
 		"another project":             {"manager", func(e *Exception) { e.Project = "goodbye" }, doc, "vex-other-project"},
 		"expired":                     {"manager", func(e *Exception) { e.Expires = now }, doc, "vex-expired"},
 		"in the future":               {"manager", func(e *Exception) { e.Time, e.Expires = now.Add(time.Hour), now.Add(2*time.Hour) }, doc, "vex-future"},
-		"for longer than can be seen": {"manager", func(e *Exception) { e.Expires = now.Add(2 * MaxValidity) }, doc, "vex-too-long"},
+		"for longer than can be seen": {"manager", func(e *Exception) { e.Expires = now.Add(2 * decision.MaxValidity) }, doc, "vex-too-long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := exception(c.change)
-			s, err := attest.NewStatement([]attest.Subject{{Name: "x", Digest: map[string]string{"sha256": digest.Bytes(doc)}}}, ExceptionType, e)
+			s, err := attest.NewStatement([]attest.Subject{{Name: "x", Digest: map[string]string{"sha256": digest.Bytes(doc)}}}, decision.Exception.Type, e)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/deps"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -60,6 +61,19 @@ func pages() []page {
 			{"roles", reflect.TypeFor[trust.Role](), "roles:\n  manager:\n", 2},
 			{"builders", reflect.TypeFor[trust.Builder](), "builders:\n  -\n", 2},
 		}},
+		{"dependencies.yaml", "Which dependencies a release may have; [dependency-policy.md](../dependency-policy.md) shows it at work.", "dependencies", []section{
+			{"The file", reflect.TypeFor[deps.Policy](), "", 0},
+			{"licenses", reflect.TypeFor[deps.Licenses](), "licenses:\n", 1},
+			{"modules", reflect.TypeFor[deps.Modules](), "modules:\n", 1},
+			{"modules: deny", reflect.TypeFor[deps.Denied](), "modules:\n  deny:\n    -\n", 3},
+			{"sources", reflect.TypeFor[deps.Sources](), "sources:\n", 1},
+			{"quarantine", reflect.TypeFor[deps.Quarantine](), "quarantine:\n", 1},
+			{"approvals", reflect.TypeFor[deps.Approvals](), "approvals:\n", 1},
+		}},
+		{"dependencies/&lt;name&gt;.yaml", "What a release manager approves. `sello deps approve` writes it, with a signature beside it.", "approval", []section{
+			{"The file", reflect.TypeFor[deps.Approval](), "", 0},
+			{"modules", reflect.TypeFor[deps.ApprovedModule](), "modules:\n  -\n", 2},
+		}},
 	}
 }
 
@@ -68,7 +82,7 @@ func reference(c comments) []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Reference: the files you write
 
-<!-- Written by go generate ./... from the types in internal/definition and internal/trust. Do not edit. -->
+<!-- Written by go generate ./... from the types in internal/definition, internal/trust and internal/deps. Do not edit. -->
 
 Each block shows all keys of one section, with their type and their default, or an example where there is no default.
 Keys that are not marked *required* can be left out; ` + "`sello plan`" + ` shows what that gives.

@@ -10,14 +10,17 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/deps"
 	"github.com/sello-release/sello/internal/trust"
 )
 
 // schemas are the described files by name.
 var schemas = map[string]any{
-	"sello":   &definition.Definition{},
-	"release": &definition.Release{},
-	"trust":   &trust.Trust{},
+	"sello":        &definition.Definition{},
+	"release":      &definition.Release{},
+	"trust":        &trust.Trust{},
+	"dependencies": &deps.Policy{},
+	"approval":     &deps.Approval{},
 }
 
 const base = "https://github.com/sello-release/sello/raw/main/schema/"
@@ -34,7 +37,7 @@ func schemaOf(name string, value any, c comments) ([]byte, error) {
 	}
 	s := r.Reflect(value)
 	s.ID = jsonschema.ID(base + name + ".schema.json")
-	s.Title = map[string]string{"sello": definition.FileName, "release": "releases/<version>.yaml", "trust": trust.FileName}[name]
+	s.Title = map[string]string{"sello": definition.FileName, "release": "releases/<version>.yaml", "trust": trust.FileName, "dependencies": deps.FileName, "approval": deps.Folder + "/<name>.yaml"}[name]
 	if err := refine(name, s); err != nil {
 		return nil, err
 	}

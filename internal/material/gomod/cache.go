@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/module"
 
@@ -102,6 +103,9 @@ func (m fetched) material(replaces string) material.Material {
 	out.Annotations["h1"] = h1
 	if m.exempt != "" {
 		out.Annotations["sumdb"], out.Annotations["exemption"] = "exempt", m.exempt
+	}
+	if !m.published.IsZero() {
+		out.Annotations[material.Published] = m.published.UTC().Format(time.RFC3339)
 	}
 	if replaces != "" {
 		out.Annotations["replaces"] = replaces

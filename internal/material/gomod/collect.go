@@ -36,6 +36,7 @@ type fetched struct {
 	exempt     string // why the checksum database was not asked; "" when it was
 	verifiedBy string // name of the checksum database that has the hashes
 	verifiedAt time.Time
+	published  time.Time // as its source states; zero when nobody asked, or it does not say
 }
 
 func (m fetched) hasZip() bool { return m.h1 != "" }

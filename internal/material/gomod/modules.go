@@ -26,7 +26,9 @@ type ModulesRequest struct {
 	NoWorkspace bool
 	// Published is the module that is the source, in the place of Source and Dir. Patterns are then relative to it.
 	Published *material.ModuleSource
-	Targets   []material.Target
+	// Times asks the source of each module when the version was made.
+	Times   bool
+	Targets []material.Target
 	// Work is a scratch folder of the caller's, who removes it. Modules.Cache is made in it.
 	Work string
 }
@@ -105,6 +107,9 @@ func (f *Fetcher) modules(ctx context.Context, req ModulesRequest) (m material.M
 	}
 	if err := s.checkSumDB(ctx, ms); err != nil {
 		return m, err
+	}
+	if req.Times {
+		s.date(ctx, ms)
 	}
 	m = describe(ls, w.only)
 	m.GoWork, m.Materials = p.work, materials(ms, replacing(ls))

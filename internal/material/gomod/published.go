@@ -146,6 +146,9 @@ func (s *session) published(ctx context.Context, req ModulesRequest) (material.M
 			return material.Modules{}, changed("zip of "+mv.String(), src.H1, m.h1)
 		}
 	}
+	if req.Times {
+		s.date(ctx, ms)
+	}
 	m := describe(ls, w.only)
 	m.Materials = materials(ms, nil)
 	if err := s.finish(req.Work, &m, ms); err != nil {

@@ -50,6 +50,9 @@ func (s *session) vendored(ctx context.Context, req ModulesRequest, p plan) (mat
 	if err := s.f.remember(ms); err != nil {
 		return material.Modules{}, err
 	}
+	if req.Times {
+		s.date(ctx, ms)
+	}
 	m := describe(ls, "")
 	m.GoWork, m.Vendored = p.work, true
 	m.VendorChecked = annotate(materials(ms, replacing(ls)), "use", "vendor-check")

@@ -29,6 +29,7 @@ import (
 type Module struct {
 	Path, Version string
 	Files         map[string]string // by slash-separated path
+	Time          string            // of the version, RFC 3339; "" is a day in 2024, "-" is none
 }
 
 // Server serves modules below URL, and a checksum database that GOSUMDB names.
@@ -95,7 +96,15 @@ func (s *Server) Add(t testing.TB, m Module) {
 	base := escaped + "/@v/"
 	s.files[base+version+".zip"] = data
 	s.files[base+version+".mod"] = []byte(m.GoMod())
-	s.files[base+version+".info"] = fmt.Appendf(nil, `{"Version":%q,"Time":"2024-01-02T03:04:05Z"}`, m.Version)
+	switch m.Time {
+	case "":
+		m.Time = "2024-01-02T03:04:05Z"
+	case "-":
+		s.files[base+version+".info"] = fmt.Appendf(nil, `{"Version":%q}`, m.Version)
+	}
+	if m.Time != "-" {
+		s.files[base+version+".info"] = fmt.Appendf(nil, `{"Version":%q,"Time":%q}`, m.Version, m.Time)
+	}
 	var versions []string
 	for mv := range s.mods {
 		if mv.Path == m.Path && !module.IsPseudoVersion(mv.Version) {

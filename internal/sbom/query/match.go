@@ -20,7 +20,7 @@ type Filter struct {
 
 // Match gives the nodes that the filter wants, by name. It fails on a version range that is none.
 func (g *Graph) Match(f Filter) ([]int32, error) {
-	inRange, err := parseRange(f.Version)
+	inRange, err := Range(f.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -47,19 +47,19 @@ func (g *Graph) Match(f Filter) ([]int32, error) {
 
 func matchName(pattern, name string) bool {
 	if strings.Contains(pattern, "*") {
-		return wild(pattern, name)
+		return Wild(pattern, name)
 	}
 	return name == pattern || strings.HasSuffix(name, "/"+pattern)
 }
 
 // matchPURL lets a pattern without a version and qualifiers match them all.
 func matchPURL(pattern, purl string) bool {
-	if wild(pattern, purl) {
+	if Wild(pattern, purl) {
 		return true
 	}
 	if !strings.ContainsAny(pattern, "@?#") {
 		if i := strings.IndexAny(purl, "@?#"); i >= 0 {
-			return wild(pattern, purl[:i])
+			return Wild(pattern, purl[:i])
 		}
 	}
 	return false
@@ -71,15 +71,15 @@ func matchLicense(pattern, expression string) bool {
 	}
 	pattern = strings.ToLower(pattern)
 	for _, word := range strings.FieldsFunc(strings.ToLower(expression), func(r rune) bool { return r == ' ' || r == '(' || r == ')' }) {
-		if word != "and" && word != "or" && word != "with" && (wild(pattern, word) || wild(pattern, strings.TrimSuffix(word, "+"))) {
+		if word != "and" && word != "or" && word != "with" && (Wild(pattern, word) || Wild(pattern, strings.TrimSuffix(word, "+"))) {
 			return true
 		}
 	}
 	return false
 }
 
-// wild matches a pattern in which * stands for anything, in time that grows with the product of the lengths at most.
-func wild(pattern, s string) bool {
+// Wild matches a pattern in which * stands for anything, in time that grows with the product of the lengths at most.
+func Wild(pattern, s string) bool {
 	star, retry := -1, 0
 	p, i := 0, 0
 	for i < len(s) {
@@ -102,8 +102,8 @@ func wild(pattern, s string) bool {
 	return p == len(pattern)
 }
 
-// parseRange reads comparisons, all of which have to hold.
-func parseRange(s string) (func(string) bool, error) {
+// Range reads comparisons such as ">=1.2 <2", all of which have to hold for a version; none hold for "".
+func Range(s string) (func(string) bool, error) {
 	type comparison struct{ op, version string }
 	var all []comparison
 	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' }) {
