@@ -19,13 +19,14 @@ import (
 	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/inventory"
 	"github.com/sello-release/sello/internal/sbom/licenses"
+	"github.com/sello-release/sello/internal/sbom/origins"
 	"github.com/sello-release/sello/internal/source"
 )
 
 // sbomFlags are the flags with which a document is made and written.
 type sbomFlags struct {
-	format, out, name, version, source string
-	files                              bool
+	format, out, name, version, source, supplier string
+	files, sums                                  bool
 }
 
 func (a *app) sbomCommand() *cobra.Command {
@@ -56,6 +57,8 @@ time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
 	cmd.Flags().StringVar(&f.name, "name", "", "what to call the thing (default: its own name)")
 	cmd.Flags().StringVar(&f.version, "version", "", "its version, when it does not say one")
 	cmd.Flags().StringVar(&f.source, "source", "", "URI that it was made from: git+https://host/path@COMMIT, or a package URL")
+	cmd.Flags().StringVar(&f.supplier, "supplier", "", "organisation that supplies it and answers for the document")
+	cmd.Flags().BoolVar(&f.sums, "module-sums", false, "also hash the zips of Go modules in the module cache")
 	cmd.Flags().BoolVar(&f.files, "files", true, "list every file, not only those that there is something to say about")
 	cmd.AddCommand(a.sbomShowCommand(), a.sbomQueryCommand(), a.sbomDiffCommand(), a.sbomValidateCommand(), a.sbomConvertCommand(), a.sbomMergeCommand())
 	return cmd
@@ -79,7 +82,12 @@ func (a *app) describe(ctx context.Context, path string, f sbomFlags) (*sbom.Doc
 			meta.SourceURI, meta.Commit = f.source[:at[0]], f.source[at[2]:at[3]]
 		}
 	}
+	if f.supplier != "" {
+		meta.Supplier = sbom.Agent{Kind: sbom.AgentOrganization, Name: f.supplier}
+		meta.Authors = []sbom.Agent{meta.Supplier}
+	}
 	meta.Licenses = licenses.New(licensePlaces(path))
+	meta.Origins = origins.New(goModCache(), f.sums)
 	return inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()})
 }
 

@@ -18,7 +18,9 @@ const (
 	rpmVersion   = 1001
 	rpmRelease   = 1002
 	rpmEpoch     = 1003
+	rpmVendor    = 1011
 	rpmLicense   = 1014
+	rpmURL       = 1020
 	rpmArch      = 1022
 	rpmSourceRPM = 1044
 
@@ -28,7 +30,7 @@ const (
 
 // rpmTypes are the types of the tags of interest.
 var rpmTypes = map[uint32]uint32{rpmName: rpmString, rpmVersion: rpmString, rpmRelease: rpmString, rpmEpoch: rpmInt32,
-	rpmLicense: rpmString, rpmArch: rpmString, rpmSourceRPM: rpmString}
+	rpmLicense: rpmString, rpmVendor: rpmString, rpmURL: rpmString, rpmArch: rpmString, rpmSourceRPM: rpmString}
 
 // maxHeader bounds the header of one RPM package, in bytes.
 const maxHeader = 32 << 20
@@ -144,7 +146,8 @@ func rpmValue(kind uint32, data []byte) (string, error) {
 // rpmChecked makes a package of the values of a header.
 func rpmChecked(fields map[uint32]string) (OSPackage, error) {
 	p := OSPackage{Type: typeRPM, Name: fields[rpmName], Version: fields[rpmVersion] + "-" + fields[rpmRelease], Epoch: fields[rpmEpoch],
-		Arch: fields[rpmArch], License: fields[rpmLicense], Source: fields[rpmSourceRPM]}
+		Arch: fields[rpmArch], License: fields[rpmLicense], Source: fields[rpmSourceRPM],
+		Supplier: text(fields[rpmVendor]), Homepage: text(fields[rpmURL])}
 	if p.Source == "(none)" {
 		p.Source = ""
 	}

@@ -56,7 +56,7 @@ func ofLayout(ctx context.Context, dirPath string, o Options) (*sbom.Document, e
 	if len(l.images) > 0 {
 		name = l.images[0].name
 	}
-	meta.Project = cmp.Or(meta.Project, name, base)
+	meta.Project, meta.Phase = cmp.Or(meta.Project, name, base), cmp.Or(meta.Phase, sbom.PhasePostBuild)
 	d, err := newDescriber(meta, o)
 	if err != nil {
 		return nil, err
