@@ -30,6 +30,11 @@ func parseDocument(t *Target, data []byte, where string) error {
 	if err != nil {
 		return notReadable(where, err)
 	}
+	return takeDocument(t, doc, where)
+}
+
+// takeDocument takes up the packages of a document.
+func takeDocument(t *Target, doc *sbom.Document, where string) error {
 	described := map[string]bool{}
 	for _, r := range doc.Relations {
 		if r.From == sbom.DocumentID && r.Kind == sbom.Describes {

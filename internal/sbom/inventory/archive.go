@@ -43,7 +43,7 @@ func (l *looker) unpack(n *node, r io.Reader, kind string, depth int) error {
 	}
 	defer done()
 	in := bufio.NewReaderSize(l.budget(plain), 64<<10)
-	head, err := in.Peek(headSize)
+	head, err := in.Peek(HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return l.broken(err)
 	}

@@ -61,7 +61,7 @@ type input struct {
 // look reads a file to its end. The error is the machine's; what is wrong with the file is in the node, and the first defect is returned, too.
 func (l *looker) look(name string, in input, depth int) (*node, *defect, error) {
 	n := &node{name: name}
-	head := make([]byte, headSize)
+	head := make([]byte, HeadSize)
 	count, err := io.ReadFull(in, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, nil, err
