@@ -255,7 +255,9 @@ func (a *assembly) licensePlaces() licenses.Places {
 	p := licenses.Places{Own: map[string]string{}, Toolchains: map[string]string{}}
 	for _, name := range a.buildNames() {
 		have := a.of(name)
-		p.Downloads = append(p.Downloads, have.modules.Cache)
+		if have.modules.Cache != "" {
+			p.Caches = append(p.Caches, have.modules.Cache)
+		}
 		p.Toolchains[strings.TrimPrefix(have.toolchain.Version, "go")] = have.toolchain.Root
 		if a.origin.published != nil {
 			continue

@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/package-url/packageurl-go"
+
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/stage"
 )
@@ -189,6 +191,7 @@ func (d *Builder) release() string {
 		ID:         ElementID("Release", d.meta.Project, d.meta.Version),
 		Version:    d.meta.Version,
 		Purpose:    "APPLICATION",
+		PURL:       packageurl.NewPackageURL(packageurl.TypeGeneric, "", d.meta.Project, d.meta.Version, nil, "").ToString(), // as OpenVEX documents name it
 		Supplier:   d.meta.Supplier,
 		Download:   d.meta.Published,
 		SourceInfo: info,

@@ -48,7 +48,7 @@ func takeDocument(t *Target, doc *sbom.Document, where string) error {
 			t.hashes[c.Value] = true
 		}
 		t.sources = t.sources || described[p.ID] && p.Purpose == sbom.PurposeSource
-		if p.PURL == "" && (described[p.ID] || isArtifact(p)) {
+		if (described[p.ID] || isArtifact(p)) && l.nowhere(p.PURL) {
 			continue
 		}
 		if err := l.take(p.PURL); err != nil {
@@ -77,6 +77,12 @@ func isArtifact(p sbom.Package) bool {
 
 // listing adds packages to a target and counts those that cannot be looked up.
 type listing struct{ *Target }
+
+// nowhere reports whether no database can know what has that package URL.
+func (l listing) nowhere(purl string) bool {
+	p, err := osv.FromPurl(purl)
+	return purl == "" || err == nil && p.Ecosystem == ""
+}
 
 func (l listing) take(purl string) error {
 	if purl == "" {
