@@ -96,6 +96,9 @@ func (s *Scan) rpmTable(name string, in *Spool) error {
 	})
 }
 
+// RPMHeader reads the header of a package, from behind its magic on: of a row of RPM's database, or of a package's file.
+func RPMHeader(b []byte) (OSPackage, error) { return rpmPackage(b) }
+
 // rpmPackage reads a header: the numbers of its entries and of its bytes of data, the entries (tag, type, offset, count), the data.
 func rpmPackage(b []byte) (OSPackage, error) {
 	if len(b) < 8 {

@@ -18,6 +18,7 @@ type looker struct {
 	limits Limits
 	files  *atomic.Int64 // how many may still come, in everything that is described
 	left   int64         // bytes that may still be unpacked
+	debian bool          // right in a package of Debian's
 }
 
 // newLooker gives one for a file of size bytes.
