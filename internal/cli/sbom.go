@@ -15,35 +15,38 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sbom"
 	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/inventory"
 	"github.com/sello-release/sello/internal/sbom/licenses"
+	"github.com/sello-release/sello/internal/sbom/origins"
 	"github.com/sello-release/sello/internal/source"
 )
 
 // sbomFlags are the flags with which a document is made and written.
 type sbomFlags struct {
-	format, out, name, version, source string
-	files                              bool
+	format, out, name, version, source, supplier string
+	files, sums                                  bool
 }
 
 func (a *app) sbomCommand() *cobra.Command {
 	var f sbomFlags
 	cmd := &cobra.Command{
-		Use:   "sbom FILE|FOLDER|ARCHIVE|LAYOUT|STAGE",
+		Use:   "sbom FILE|FOLDER|ARCHIVE|LAYOUT|STAGE|IMAGE",
 		Short: "Make, read and compare bills of materials",
 		Long: `Sbom tells what something consists of, from its bytes: Go programs by their
 build information (stripped or not, in archives and images too), archives in
 archives, source folders by go.mod and what they import, other languages by
 their lock files, OCI image layouts by layers and the lists of dpkg, apk and
-RPM, stages and releases by stage.json.
+RPM, stages and releases by stage.json. What is no file here and has a tag or a
+digest is an image in a registry: registry.example/team/hello:v1.4.2.
 
-Nothing is run and nothing is fetched. What could not be read, is packed or only
+Nothing is run, and nothing but such an image is fetched. What could not be read, is packed or only
 claimed is said in the document. The same bytes give the same document; its
 time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
 		Example: "  sello sbom hello_v1.4.2_linux_amd64.tar.gz\n  sello sbom . --format cyclonedx --out hello.cdx.json\n  sello sbom show hello.spdx.json",
-		Args:    takes(1, 1, "FILE|FOLDER|ARCHIVE|LAYOUT|STAGE"),
+		Args:    takes(1, 1, "FILE|FOLDER|ARCHIVE|LAYOUT|STAGE|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			doc, err := a.describe(cmd.Context(), args[0], f)
 			if err != nil {
@@ -56,6 +59,8 @@ time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
 	cmd.Flags().StringVar(&f.name, "name", "", "what to call the thing (default: its own name)")
 	cmd.Flags().StringVar(&f.version, "version", "", "its version, when it does not say one")
 	cmd.Flags().StringVar(&f.source, "source", "", "URI that it was made from: git+https://host/path@COMMIT, or a package URL")
+	cmd.Flags().StringVar(&f.supplier, "supplier", "", "organisation that supplies it and answers for the document")
+	cmd.Flags().BoolVar(&f.sums, "module-sums", false, "also hash the zips of Go modules in the module cache")
 	cmd.Flags().BoolVar(&f.files, "files", true, "list every file, not only those that there is something to say about")
 	cmd.AddCommand(a.sbomShowCommand(), a.sbomQueryCommand(), a.sbomDiffCommand(), a.sbomValidateCommand(), a.sbomConvertCommand(), a.sbomMergeCommand())
 	return cmd
@@ -79,15 +84,48 @@ func (a *app) describe(ctx context.Context, path string, f sbomFlags) (*sbom.Doc
 			meta.SourceURI, meta.Commit = f.source[:at[0]], f.source[at[2]:at[3]]
 		}
 	}
+	if f.supplier != "" {
+		meta.Supplier = sbom.Agent{Kind: sbom.AgentOrganization, Name: f.supplier}
+		meta.Authors = []sbom.Agent{meta.Supplier}
+	}
 	places := licensePlaces(path)
 	if dir, err := cacheDir(); err == nil {
 		places.Kept = filepath.Join(dir, "licenses.json")
 	}
 	modules := licenses.New(places)
+	defer func() { _ = modules.Save() }() // it saves time alone: the next document is the same without
 	meta.Licenses = modules
-	doc, err := inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()})
-	_ = modules.Save() // it saves time alone: the next document is the same without
-	return doc, err
+	meta.Origins = origins.New(goModCache(), f.sums)
+	o := inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()}
+	if ref, ok := imageReference(path); ok {
+		doc, _, err := a.describeImage(ctx, ref, o)
+		return doc, err
+	}
+	return inventory.Of(ctx, path, o)
+}
+
+// imageReference tells whether an argument names an image in a registry: one that is no file here, with a tag or a digest, so that
+// the name of a file that is missing asks no network.
+func imageReference(arg string) (registry.Reference, bool) {
+	if _, err := os.Stat(arg); err == nil {
+		return registry.Reference{}, false
+	}
+	ref, err := registry.ParseReference(arg)
+	return ref, err == nil && (ref.Tag != "" || ref.Digest != "")
+}
+
+// describeImage describes an image in a registry, and gives the SHA-256 of its manifest or index.
+func (a *app) describeImage(ctx context.Context, ref registry.Reference, o inventory.Options) (*sbom.Document, string, error) {
+	repository, err := registry.Open(ref.Name(), registry.Options{UserAgent: "sello/" + a.build.Version})
+	if err != nil {
+		return nil, "", err
+	}
+	desc, err := repository.Resolve(ctx, ref.Target())
+	if err != nil {
+		return nil, "", err
+	}
+	doc, err := inventory.Image(ctx, repository, desc, ref.Name(), o)
+	return doc, desc.Digest.Encoded(), err
 }
 
 // documentTime is SOURCE_DATE_EPOCH, or the time of the commit that a folder has checked out, or of the file.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sello-release/sello/internal/osv"
+	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/inventory"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/ui"
 	"github.com/sello-release/sello/internal/vex"
@@ -24,12 +27,13 @@ type vulnFlags struct {
 func (a *app) vulnCommand() *cobra.Command {
 	var f vulnFlags
 	cmd := &cobra.Command{
-		Use:   "vuln FILE|FOLDER",
+		Use:   "vuln FILE|FOLDER|IMAGE",
 		Short: "Look for known vulnerabilities in a program, an SBOM, a stage or a release",
 		Long: `Vuln looks the packages of a Go program, of an SPDX or CycloneDX document, or of a
 folder of them (a stage, a release) up in a database of vulnerabilities, and has
 exit code 3 when the policy refuses what it finds. In a folder with a go.mod it
-takes what that requires.
+takes what that requires; of an archive, an OCI image layout, an image in a
+registry (host/repository:tag) or the root of a file system, what it consists of.
 
 The database is a folder: OSV records, the zips that OSV publishes, or Go's
 database. Or the URL of an OSV API, which is told the names of all packages; it is
@@ -42,13 +46,13 @@ a policy takes for called.
 With --trust, only documents count that a release manager of that trust file has
 signed and that have not expired; without, --vex is believed as it is.`,
 		Example: "  sello vuln bin/hello --db ~/osv\n  sello vuln hello_v1.4.2.spdx.json --db ~/osv --fail high --format sarif\n  sello vuln ./v1.4.2 --db ~/osv --vex GO-2026-1.openvex.json --trust trust.yaml",
-		Args:    takes(1, 1, "FILE|FOLDER"),
+		Args:    takes(1, 1, "FILE|FOLDER|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, set, err := a.vulnOptions(f)
 			if err != nil {
 				return err
 			}
-			targets, err := vuln.Read(cmd.Context(), args[0])
+			targets, err := a.vulnTargets(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -74,6 +78,20 @@ signed and that have not expired; without, --vex is believed as it is.`,
 	_ = cmd.RegisterFlagCompletionFunc("fail", cobra.FixedCompletions(vuln.Thresholds, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(vulnFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// vulnTargets finds what can be checked, here or, when the argument names an image and no file, in a registry.
+func (a *app) vulnTargets(ctx context.Context, arg string) ([]vuln.Target, error) {
+	ref, ok := imageReference(arg)
+	if !ok {
+		return vuln.Read(ctx, arg)
+	}
+	doc, sum, err := a.describeImage(ctx, ref, inventory.Options{Meta: sbom.Meta{Created: time.Unix(0, 0)}})
+	if err != nil {
+		return nil, err
+	}
+	t, err := vuln.OfDocument(arg, sum, doc)
+	return []vuln.Target{t}, err
 }
 
 var vulnFormats = []string{"table", "json", "sarif", "statement"}

@@ -194,10 +194,46 @@ func (a *assembly) sha256Of(platform, name string) string {
 }
 
 func (a *assembly) sbomMeta() sbom.Meta {
+	supplier := sbom.Agent{Kind: sbom.AgentOrganization, Name: a.plan.Definition.Project}
 	return sbom.Meta{
+		Supplier: supplier, Authors: []sbom.Agent{supplier}, Published: a.published(), Phase: sbom.PhaseBuild, Origins: a.moduleSums(),
 		Project: a.plan.Definition.Project, Version: a.plan.Values.Version, SourceURI: a.origin.source.URI,
 		Commit: a.origin.source.Commit, Created: a.plan.Time, Licenses: a.licenses(),
 	}
+}
+
+// published is the URL of the folder in production that will hold the release; "" when production is on this machine.
+func (a *assembly) published() string {
+	def := a.plan.Definition
+	for _, scheme := range []string{"s3://", "gs://", "azblob://"} {
+		if strings.HasPrefix(def.Production, scheme) {
+			at, _, _ := strings.Cut(def.Production, "?") // what follows are settings of who copies
+			return strings.TrimSuffix(at, "/") + "/" + def.Project + "/" + a.plan.Values.Version
+		}
+	}
+	return ""
+}
+
+// moduleSums implements sbom.Origins with what was fetched: the SHA-256 of each module's zip, by path@version. Where it was fetched from is no
+// property of a module, and is left to the provenance.
+type moduleSums map[string]string
+
+// Module implements sbom.Origins.
+func (m moduleSums) Module(path, version string) (o sbom.Origin) {
+	if sum := m[path+"@"+version]; sum != "" {
+		o.Checksums = []sbom.Checksum{{Algorithm: sbom.SHA256, Value: sum}}
+	}
+	return o
+}
+
+func (a *assembly) moduleSums() moduleSums {
+	sums := moduleSums{}
+	for _, name := range a.buildNames() {
+		for _, m := range a.of(name).modules.Materials {
+			sums[m.Name] = m.Digest["sha256"]
+		}
+	}
+	return sums
 }
 
 // goVersion names the toolchain of the release's builds, "" when there are several or none.
@@ -219,7 +255,9 @@ func (a *assembly) licensePlaces() licenses.Places {
 	p := licenses.Places{Own: map[string]string{}, Toolchains: map[string]string{}}
 	for _, name := range a.buildNames() {
 		have := a.of(name)
-		p.Caches = append(p.Caches, have.modules.Cache)
+		if have.modules.Cache != "" {
+			p.Caches = append(p.Caches, have.modules.Cache)
+		}
 		p.Toolchains[strings.TrimPrefix(have.toolchain.Version, "go")] = have.toolchain.Root
 		if a.origin.published != nil {
 			continue

@@ -7,8 +7,8 @@ import (
 	"github.com/sello-release/sello/internal/license"
 )
 
-// apkFields are the fields of apk's database that are of interest: name, version, architecture, licence, origin.
-const apkFields = "PVALo"
+// apkFields are the fields of apk's database that are of interest: name, version, architecture, licence, origin, maintainer, homepage.
+const apkFields = "PVALomU"
 
 // apk reads the packages out of apk's database of installed packages. Its records have one line a
 // field: a letter, a colon, the value. Those of files repeat their letters and are passed over.
@@ -42,7 +42,8 @@ func (s *Scan) alpine(l *lines, rec record) error {
 	if !rec.any {
 		return nil
 	}
-	p := OSPackage{Type: typeAPK, Name: rec.fields["P"], Version: rec.fields["V"], Arch: rec.fields["A"], License: rec.fields["L"]}
+	p := OSPackage{Type: typeAPK, Name: rec.fields["P"], Version: rec.fields["V"], Arch: rec.fields["A"], License: rec.fields["L"],
+		Supplier: text(rec.fields["m"]), Homepage: text(rec.fields["U"])}
 	if origin := rec.fields["o"]; origin != p.Name {
 		p.Source = origin
 	}

@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/package-url/packageurl-go"
+
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/stage"
 )
@@ -28,7 +30,12 @@ func (d *Builder) artifact(in Input, sourceFiles bool) (string, error) {
 		FileName:  path.Base(in.Name),
 		Checksums: []Checksum{{SHA256, in.Sums.SHA256}},
 		Purpose:   purposes[in.Kind],
+		Supplier:  d.meta.Supplier,
 	}
+	if d.meta.Published != "" {
+		p.Download = d.meta.Published + "/" + in.Name
+	}
+	_, p.SourceInfo = d.sourceLocation()
 	if in.Sums.SHA512 != "" {
 		p.Checksums = append(p.Checksums, Checksum{SHA512, in.Sums.SHA512})
 	}
@@ -69,6 +76,7 @@ func (d *Builder) program(id string, p *Package, in Input) error {
 		p.PURL = purl
 	}
 	d.programs[in.Sums.SHA256] = id
+	p.Complete = true
 	return d.linked(id, b)
 }
 
@@ -103,7 +111,7 @@ func (d *Builder) members(id string, p *Package, in Input) error {
 // analyzed says that the document lists a package's files, if it does.
 func (d *Builder) analyzed(p *Package, files []File) {
 	if len(files) > 0 {
-		p.Verification = verificationCode(files)
+		p.Verification, p.Complete = verificationCode(files), true
 	}
 }
 
@@ -147,29 +155,46 @@ func (d *Builder) Source() string {
 // source takes up what the release was built from.
 func (d *Builder) source() string {
 	p := &Package{
-		Name:    d.meta.Project + " source",
-		ID:      ElementID("Source", d.meta.Project, d.meta.Version),
-		Version: d.meta.Version,
-		Purpose: "SOURCE",
+		Name:     d.meta.Project + " source",
+		ID:       ElementID("Source", d.meta.Project, d.meta.Version),
+		Version:  d.meta.Version,
+		Purpose:  "SOURCE",
+		Supplier: d.meta.Supplier,
 	}
-	switch uri := d.meta.SourceURI; {
-	case strings.HasPrefix(uri, "git+") && d.meta.Commit != "":
-		p.Download = uri + "@" + d.meta.Commit // SPDX 2.3, 7.7
-		p.SourceInfo = "git commit " + d.meta.Commit
-	case strings.HasPrefix(uri, "pkg:"):
-		p.PURL = uri
-	case uri != "":
-		p.Download = uri
+	if p.Download, p.SourceInfo = d.sourceLocation(); strings.HasPrefix(d.meta.SourceURI, "pkg:") {
+		p.PURL = d.meta.SourceURI
 	}
 	return d.Add(p)
 }
 
+// sourceLocation tells where what everything was built from lies (SPDX 2.3, 7.7), and the same in a sentence.
+func (d *Builder) sourceLocation() (location, info string) {
+	switch uri := d.meta.SourceURI; {
+	case strings.HasPrefix(uri, "git+") && d.meta.Commit != "":
+		return uri + "@" + d.meta.Commit, "git commit " + d.meta.Commit + " of " + strings.TrimPrefix(uri, "git+")
+	case strings.HasPrefix(uri, "pkg:golang/"):
+		name, version, _ := strings.Cut(strings.TrimPrefix(uri, "pkg:golang/"), "@")
+		return moduleSource(name, version), "published module " + uri
+	case strings.HasPrefix(uri, "pkg:"):
+		return "", "package " + uri
+	case uri != "":
+		return uri, "fetched from " + uri
+	}
+	return "", ""
+}
+
 // release takes up the release as a whole.
 func (d *Builder) release() string {
+	_, info := d.sourceLocation()
 	return d.Add(&Package{
-		Name:    d.meta.Project,
-		ID:      ElementID("Release", d.meta.Project, d.meta.Version),
-		Version: d.meta.Version,
-		Purpose: "APPLICATION",
+		Name:       d.meta.Project,
+		ID:         ElementID("Release", d.meta.Project, d.meta.Version),
+		Version:    d.meta.Version,
+		Purpose:    "APPLICATION",
+		PURL:       packageurl.NewPackageURL(packageurl.TypeGeneric, "", d.meta.Project, d.meta.Version, nil, "").ToString(), // as OpenVEX documents name it
+		Supplier:   d.meta.Supplier,
+		Download:   d.meta.Published,
+		SourceInfo: info,
+		Complete:   true,
 	})
 }

@@ -123,7 +123,7 @@ func ElementID(kind string, parts ...string) string {
 // Document gives everything that was taken up, in a fixed order.
 func (d *Builder) Document(name string) *Document {
 	d.license()
-	doc := &Document{Name: name, Created: d.meta.created(), Tools: []Tool{{d.meta.Tool, d.meta.ToolVersion}}, Authors: d.meta.Authors}
+	doc := &Document{Name: name, Created: d.meta.created(), Tools: []Tool{{d.meta.Tool, d.meta.ToolVersion}}, Authors: d.meta.Authors, Phase: d.meta.Phase, License: DataLicense}
 	for _, id := range slices.Sorted(maps.Keys(d.packages)) {
 		doc.Packages = append(doc.Packages, *d.packages[id])
 	}

@@ -6,7 +6,8 @@ import (
 )
 
 // dpkgFields are the fields of dpkg's status file that are of interest, in lower case.
-var dpkgFields = map[string]bool{"package": true, "status": true, "version": true, "architecture": true, "source": true}
+var dpkgFields = map[string]bool{"package": true, "status": true, "version": true, "architecture": true, "source": true,
+	"maintainer": true, "homepage": true}
 
 // dpkg reads the packages out of a file in the form of dpkg's status (deb-control(5)): of
 // /var/lib/dpkg/status, and those below status.d that images without dpkg have.
@@ -58,7 +59,8 @@ func (s *Scan) debian(l *lines, rec record) error {
 			return nil
 		}
 	}
-	p := OSPackage{Type: typeDeb, Name: rec.fields["package"], Version: rec.fields["version"], Arch: rec.fields["architecture"]}
+	p := OSPackage{Type: typeDeb, Name: rec.fields["package"], Version: rec.fields["version"], Arch: rec.fields["architecture"],
+		Supplier: text(rec.fields["maintainer"]), Homepage: text(rec.fields["homepage"])}
 	source, version, versioned := strings.Cut(rec.fields["source"], " ")
 	if p.Source = source; versioned {
 		version, ok := strings.CutSuffix(strings.TrimPrefix(version, "("), ")")

@@ -65,7 +65,9 @@ func ForIndex(meta Meta, name, index string, images []Image, graph Graph) (*Docu
 		Checksums: []Checksum{{SHA256, index}},
 		PURL:      ImagePURL(name, index, ""),
 		Purpose:   "CONTAINER",
+		Supplier:  d.meta.Supplier,
 	})
+	_, d.packages[root].SourceInfo = d.sourceLocation()
 	d.Relate(DocumentID, Describes, root)
 	d.Relate(root, GeneratedFrom, d.source())
 	seen := map[string]bool{}
@@ -127,7 +129,9 @@ func (d *Builder) image(in Image) (string, error) {
 		Checksums: []Checksum{{SHA256, in.Manifest}},
 		PURL:      ImagePURL(in.Name, in.Manifest, in.Platform),
 		Purpose:   "CONTAINER",
+		Supplier:  d.meta.Supplier,
 	}
+	_, p.SourceInfo = d.sourceLocation()
 	id := d.Add(p)
 	d.Relate(id, GeneratedFrom, d.source())
 	if err := d.imageFiles(id, p, in); err != nil {
@@ -184,6 +188,7 @@ func (d *Builder) imageFiles(id string, p *Package, in Image) error {
 	}
 	d.analyzed(p, in.Files)
 	if len(in.Files) > 0 && in.Base != "" {
+		p.Complete = false
 		p.Comment = "The verification code is over the files that were put upon the base; the base's are not listed"
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // lines reads a text database line by line, within limits.
@@ -71,6 +72,17 @@ func (r *record) set(l *lines, name, value string, wanted bool) error {
 	}
 	r.fields[name] = value
 	return nil
+}
+
+// maxTextField bounds fields that are only shown, in bytes.
+const maxTextField = 1024
+
+// text gives a field that is only shown; "" when it cannot be: nothing else depends on it.
+func text(s string) string {
+	if len(s) > maxTextField || strings.ContainsFunc(s, isUnprintable) {
+		return ""
+	}
+	return s
 }
 
 // isWord reports whether s is letters, digits and others, and not empty.

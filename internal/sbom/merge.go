@@ -18,7 +18,7 @@ func Merge(name string, parts []Part, tool Tool) (*Document, error) {
 	if len(parts) == 0 {
 		return nil, errors.New("nothing to merge")
 	}
-	m := &merger{out: &Document{Name: name, Tools: []Tool{tool}}, taken: map[string]string{}, seen: map[string]string{}, texts: map[string]bool{}}
+	m := &merger{out: &Document{Name: name, Tools: []Tool{tool}, License: DataLicense}, taken: map[string]string{}, seen: map[string]string{}, texts: map[string]bool{}}
 	for i, p := range parts {
 		if p.Doc.Created.After(m.out.Created) {
 			m.out.Created = p.Doc.Created

@@ -13,7 +13,9 @@ type Document struct {
 	Created   time.Time
 	Tools     []Tool
 	Authors   []Agent
+	Phase     string // of the life of what is described in which the document was made; a Phase constant, or what another tool calls it
 	Comment   string
+	License   string // SPDX identifier of the licence of the document itself; "" when it does not say
 
 	Packages  []Package
 	Files     []FileEntry
@@ -24,6 +26,16 @@ type Document struct {
 
 	Format string // what it was read from, such as SPDX-2.3 or CycloneDX-1.6; "" for a document that was made here
 }
+
+// DataLicense is the licence of documents in SPDX's formats, and of those that are made here (SPDX 2.3, 6.2).
+const DataLicense = "CC0-1.0"
+
+// Phases, in CycloneDX's words (CycloneDX 1.6, metadata.lifecycles).
+const (
+	PhasePreBuild  = "pre-build"  // of sources
+	PhaseBuild     = "build"      // beside a build
+	PhasePostBuild = "post-build" // of something that was built before
+)
 
 // DocumentID is the document's own identifier, from which its relations to what it describes lead.
 const DocumentID = "DOCUMENT"
@@ -68,6 +80,7 @@ type Package struct {
 
 	Refs         []Ref  // external references other than PURL and CPEs
 	Verification string // SPDX 2.3, 7.9: SHA-1 over the package's files, all of which the document lists; "" when it does not
+	Complete     bool   // whether all that it consists of and depends on directly is known to be in the document
 }
 
 // Purposes of packages, in SPDX's words (SPDX 2.3, 7.24).

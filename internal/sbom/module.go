@@ -35,6 +35,9 @@ func (d *Builder) link(id string, b Binary, mainKind string, graph Graph) error 
 	main := d.module(b.Main, mainKind)
 	d.Relate(id, Contains, main)
 	d.Relate(main, DependsOn, stdlib)
+	if graph != nil {
+		d.packages[main].Complete = true
+	}
 	elements := map[string]string{Key(b.Main.Path, b.Main.Version): main, b.Main.Path: main}
 	for _, dep := range b.Deps {
 		element := d.dependency(dep)
@@ -63,7 +66,11 @@ func (d *Builder) Module(m debug.Module) (string, error) {
 
 // MainModule takes up a module of which the sources are described.
 func (d *Builder) MainModule(path, version string) string {
-	return d.module(debug.Module{Path: path, Version: version}, "ForeignMain")
+	id := d.module(debug.Module{Path: path, Version: version}, "ForeignMain")
+	p := d.packages[id]
+	p.Supplier, p.Checksums = d.meta.Supplier, nil
+	p.Download, p.SourceInfo = d.sourceLocation()
+	return id
 }
 
 // dependency takes up a module and gives what is linked: itself or its replacement.
@@ -99,6 +106,12 @@ func (d *Builder) module(m debug.Module, kind string) string {
 	if !isLocal(m.Path) {
 		p.PURL = purl(m.Path, purlVersion, "")
 	}
+	if own := kind == "Main" && (m.Version == "" || m.Version == devel); own {
+		p.Supplier = d.meta.Supplier
+		p.Download, p.SourceInfo = d.sourceLocation()
+	} else {
+		d.published(p, m.Path, m.Version)
+	}
 	if m.Sum != "" {
 		p.Refs = []Ref{{Category: "OTHER", Type: DirHash, Locator: m.Sum, Comment: "Hash over the module's files, as in go.sum"}}
 	}
@@ -116,17 +129,23 @@ func (d *Builder) GoParts(goVersion string) (stdlib, toolchain string) {
 	if goVersion == "" {
 		info = "The version of Go is chosen by who builds"
 	}
-	part := func(name, purpose string) string {
-		return d.Add(&Package{
+	part := func(name, purpose, folder string) string {
+		p := &Package{
 			Name:       name,
 			ID:         ElementID("Go", name, goVersion),
 			Version:    cmp.Or(released, goVersion),
 			PURL:       purl(name, released, ""),
 			SourceInfo: info,
 			Purpose:    purpose,
-		})
+			Supplier:   goAuthors,
+			Homepage:   "https://go.dev",
+		}
+		if released != "" {
+			p.Download = goRepository + "go@" + first + folder
+		}
+		return d.Add(p)
 	}
-	return part("stdlib", "LIBRARY"), part("toolchain", "APPLICATION")
+	return part("stdlib", "LIBRARY", "#src"), part("toolchain", "APPLICATION", "")
 }
 
 // purl names a Go module, or with a subpath a package in it.

@@ -29,7 +29,7 @@ func (d *Document) Sort() {
 // keeps all of it.
 func (d *Document) Hash() string {
 	h := newContentHash()
-	h.texts(d.Name, d.Created.UTC().Format(time.RFC3339), d.Comment)
+	h.texts(d.Name, d.Created.UTC().Format(time.RFC3339), d.Comment, d.Phase)
 	for _, t := range d.Tools {
 		h.texts("tool", t.Name, t.Version)
 	}
@@ -92,7 +92,7 @@ func (h *hasher) license(l License) {
 
 func (h *hasher) pkg(p *Package) {
 	h.texts("package", p.ID, p.Name, p.Version, p.Purpose, p.PURL, p.FileName, p.Supplier.Kind, p.Supplier.Name, p.Supplier.Email,
-		p.Originator.Kind, p.Originator.Name, p.Originator.Email, p.Download, p.Homepage, p.Summary, p.Description, p.SourceInfo, p.Comment, p.Verification)
+		p.Originator.Kind, p.Originator.Name, p.Originator.Email, p.Download, p.Homepage, p.Summary, p.Description, p.SourceInfo, p.Comment, p.Verification, strconv.FormatBool(p.Complete))
 	h.texts(p.CPEs...)
 	h.sums(p.Checksums)
 	h.license(p.License)

@@ -3,6 +3,7 @@ package sbom
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/package-url/packageurl-go"
@@ -27,7 +28,10 @@ type OSPackage struct {
 	Arch    string // as the distribution names it: amd64, x86_64, all; "" when unknown
 	Source  string // what it was built from, where the database tells: a name, name@version, or RPM's file name
 	License string // as the package declares it; "" when it does not
-	Distro  Distro
+	// Supplier is who maintains or sells the package, as it says: Name <address>, or a name; "" when it does not.
+	Supplier string
+	Homepage string // of what is packaged; "" when the package names none
+	Distro   Distro
 
 	// Unread is a sentence about something that may hold packages and was not read. All else is empty then.
 	Unread string
@@ -52,7 +56,7 @@ func (p OSPackage) check() error {
 		return fmt.Errorf("package %q of unknown type %q", p.Name, p.Type)
 	case p.Name == "" || p.Version == "":
 		return fmt.Errorf("%s package %q without a name and a version", p.Type, p.Name)
-	case strings.ContainsFunc(p.Name+p.Version+p.Epoch+p.Arch+p.Source+p.License+p.Distro.String(), isUnprintable):
+	case strings.ContainsFunc(p.Name+p.Version+p.Epoch+p.Arch+p.Source+p.License+p.Supplier+p.Homepage+p.Distro.String(), isUnprintable):
 		return fmt.Errorf("%s package %q with control characters", p.Type, p.Name)
 	}
 	return nil
@@ -73,6 +77,10 @@ func (d *Builder) OSPackage(o OSPackage) (string, error) {
 		Version: version,
 		PURL:    o.purl(),
 	}
+	p.Supplier = parseSupplier(o.Supplier)
+	if strings.HasPrefix(o.Homepage, "https://") || strings.HasPrefix(o.Homepage, "http://") {
+		p.Homepage = o.Homepage
+	}
 	if o.Source != "" {
 		p.SourceInfo = "built from " + o.Source
 	}
@@ -83,6 +91,32 @@ func (d *Builder) OSPackage(o OSPackage) (string, error) {
 		p.License.Comment = "Declared as " + o.License + ", which is no SPDX licence expression"
 	}
 	return d.Add(p), nil
+}
+
+// parseSupplier reads Name <address>. A name with an address is a person's, unless it calls itself otherwise.
+func parseSupplier(s string) Agent {
+	name, rest, addressed := strings.Cut(s, "<")
+	email, _, closed := strings.Cut(rest, ">")
+	a := Agent{Kind: AgentOrganization, Name: strings.Trim(strings.TrimSpace(name), `"`)}
+	if addressed && closed && isWord(email, ".+-_@~%") && strings.Contains(email, "@") {
+		a.Email = email
+	}
+	a.Name = strings.NewReplacer("(", "[", ")", "]").Replace(a.Name) // SPDX has the address in parentheses
+	if a.Name == "" {
+		a.Name, a.Email = a.Email, ""
+	}
+	if a.Email != "" && !isGroup(a) {
+		a.Kind = AgentPerson
+	}
+	return a
+}
+
+// groupWords are those by which teams, companies and their lists call themselves.
+var groupWords = []string{"team", "maintainers", "developers", "packagers", "group", "project", "lists.", "list@", "foundation", "inc.", "ltd", "gmbh", "corporation", "tracker."}
+
+func isGroup(a Agent) bool {
+	name := strings.ToLower(a.Name + " " + a.Email)
+	return slices.ContainsFunc(groupWords, func(w string) bool { return strings.Contains(name, w) })
 }
 
 // purl names the package with the qualifiers that databases of vulnerabilities look for:

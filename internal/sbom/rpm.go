@@ -18,7 +18,9 @@ const (
 	rpmVersion   = 1001
 	rpmRelease   = 1002
 	rpmEpoch     = 1003
+	rpmVendor    = 1011
 	rpmLicense   = 1014
+	rpmURL       = 1020
 	rpmArch      = 1022
 	rpmSourceRPM = 1044
 
@@ -28,7 +30,7 @@ const (
 
 // rpmTypes are the types of the tags of interest.
 var rpmTypes = map[uint32]uint32{rpmName: rpmString, rpmVersion: rpmString, rpmRelease: rpmString, rpmEpoch: rpmInt32,
-	rpmLicense: rpmString, rpmArch: rpmString, rpmSourceRPM: rpmString}
+	rpmLicense: rpmString, rpmVendor: rpmString, rpmURL: rpmString, rpmArch: rpmString, rpmSourceRPM: rpmString}
 
 // maxHeader bounds the header of one RPM package, in bytes.
 const maxHeader = 32 << 20
@@ -94,6 +96,9 @@ func (s *Scan) rpmTable(name string, in *Spool) error {
 	})
 }
 
+// RPMHeader reads the header of a package, from behind its magic on: of a row of RPM's database, or of a package's file.
+func RPMHeader(b []byte) (OSPackage, error) { return rpmPackage(b) }
+
 // rpmPackage reads a header: the numbers of its entries and of its bytes of data, the entries (tag, type, offset, count), the data.
 func rpmPackage(b []byte) (OSPackage, error) {
 	if len(b) < 8 {
@@ -144,7 +149,8 @@ func rpmValue(kind uint32, data []byte) (string, error) {
 // rpmChecked makes a package of the values of a header.
 func rpmChecked(fields map[uint32]string) (OSPackage, error) {
 	p := OSPackage{Type: typeRPM, Name: fields[rpmName], Version: fields[rpmVersion] + "-" + fields[rpmRelease], Epoch: fields[rpmEpoch],
-		Arch: fields[rpmArch], License: fields[rpmLicense], Source: fields[rpmSourceRPM]}
+		Arch: fields[rpmArch], License: fields[rpmLicense], Source: fields[rpmSourceRPM],
+		Supplier: text(fields[rpmVendor]), Homepage: text(fields[rpmURL])}
 	if p.Source == "(none)" {
 		p.Source = ""
 	}

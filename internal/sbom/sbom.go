@@ -23,6 +23,10 @@
 //   - images: index and image are packages of purpose CONTAINER, pkg:oci/<last part of the name>@sha256:<digest>; image VARIANT_OF
 //     index, image DESCENDANT_OF base, image CONTAINS layers and its own files, base CONTAINS its layers, its packages
 //     (pkg:deb, pkg:apk, pkg:rpm) and its Go programs. Layers are in the order of their digests, not of the image.
+//   - where a module comes from: downloadLocation is the repository with the tag or commit, for the hosts on which a module's path says
+//     where that is. The SHA-256 among the checksums is that of the module's zip, where the zip was at hand.
+//   - who supplies: the project, for what was built and its own modules; The Go Authors, for what Go consists of; the maintainer or vendor that
+//     a distribution's package names. The account in a module's path is not taken for a supplier, since it does not say whose it is.
 //   - a licence that a distribution's package declares: licenseDeclared when it is an SPDX expression, else licenseComments.
 //   - what a base has and nobody read (an RPM database in an older form): the base's comment.
 //
@@ -56,7 +60,11 @@ type Meta struct {
 	Tool        string    // "sello" when empty
 	ToolVersion string
 	Authors     []Agent  // who answers for the document, if anybody is named
+	Supplier    Agent    // who supplies what is made from the source; the zero Agent when nobody is named
+	Published   string   // URL of the folder in which the release's artifacts will be; "" when that is no URL, or not known
+	Phase       string   // in which the document is made, one of the Phase constants; "" when unknown
 	Licenses    Licenses // tells licences; nil when there is nobody to ask
+	Origins     Origins  // tells more of modules; nil when there is nobody to ask
 	SourceDoc   *Linked  // the document of the sources, for that of a release; nil for none
 }
 
@@ -162,8 +170,8 @@ func (m Meta) check() error {
 		return errors.New("no project given")
 	case m.Created.IsZero():
 		return errors.New("no time of creation given")
-	case strings.ContainsFunc(m.Tool+m.ToolVersion, isUnprintable):
-		return errors.New("tool with control characters in its name")
+	case strings.ContainsFunc(m.Tool+m.ToolVersion+m.Supplier.Name+m.Supplier.Email+m.Published, isUnprintable):
+		return errors.New("tool, supplier or location with control characters")
 	}
 	return nil
 }

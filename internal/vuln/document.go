@@ -30,6 +30,11 @@ func parseDocument(t *Target, data []byte, where string) error {
 	if err != nil {
 		return notReadable(where, err)
 	}
+	return takeDocument(t, doc, where)
+}
+
+// takeDocument takes up the packages of a document.
+func takeDocument(t *Target, doc *sbom.Document, where string) error {
 	described := map[string]bool{}
 	for _, r := range doc.Relations {
 		if r.From == sbom.DocumentID && r.Kind == sbom.Describes {
@@ -43,7 +48,7 @@ func parseDocument(t *Target, data []byte, where string) error {
 			t.hashes[c.Value] = true
 		}
 		t.sources = t.sources || described[p.ID] && p.Purpose == sbom.PurposeSource
-		if p.PURL == "" && (described[p.ID] || isArtifact(p)) {
+		if (described[p.ID] || isArtifact(p)) && l.nowhere(p.PURL) {
 			continue
 		}
 		if err := l.take(p.PURL); err != nil {
@@ -72,6 +77,12 @@ func isArtifact(p sbom.Package) bool {
 
 // listing adds packages to a target and counts those that cannot be looked up.
 type listing struct{ *Target }
+
+// nowhere reports whether no database can know what has that package URL.
+func (l listing) nowhere(purl string) bool {
+	p, err := osv.FromPurl(purl)
+	return purl == "" || err == nil && p.Ecosystem == ""
+}
 
 func (l listing) take(purl string) error {
 	if purl == "" {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/modfile"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/osv"
 	"github.com/sello-release/sello/internal/sbom"
+	"github.com/sello-release/sello/internal/sbom/inventory"
 )
 
 // Bounds of what is read.
@@ -28,7 +30,8 @@ const (
 )
 
 // Read finds what can be checked at a path: a Go program, an SPDX or CycloneDX document in JSON, a folder of them (a stage
-// or a release), or the go.mod of a folder that has one.
+// or a release), the go.mod of a folder that has one; or an archive, an OCI image layout or the root of a file system, with what internal/sbom/inventory
+// finds in it.
 func Read(ctx context.Context, path string) ([]Target, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -38,6 +41,9 @@ func Read(ctx context.Context, path string) ([]Target, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	case info.IsDir():
 		return readFolder(ctx, path)
+	}
+	if archive, err := isArchive(path); err != nil || archive {
+		return unpacked(ctx, path, err)
 	}
 	t, err := readFile(path, filepath.Base(path))
 	if err != nil {
@@ -49,8 +55,60 @@ func Read(ctx context.Context, path string) ([]Target, error) {
 	return []Target{*t}, nil
 }
 
+// isArchive tells an archive by its first bytes.
+func isArchive(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("open %s: %w", path, err)
+	}
+	defer f.Close()
+	head := make([]byte, inventory.HeadSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, fmt.Errorf("read %s: %w", path, err)
+	}
+	return inventory.IsArchive(head[:n]), nil
+}
+
+// unpacked makes the bill of materials of what is at a path, and takes what that lists.
+func unpacked(ctx context.Context, path string, err error) ([]Target, error) {
+	if err != nil {
+		return nil, err
+	}
+	doc, err := inventory.Of(ctx, path, inventory.Options{Meta: sbom.Meta{Created: time.Unix(0, 0)}})
+	if err != nil {
+		return nil, err
+	}
+	t, err := OfDocument(filepath.Base(path), "", doc)
+	if err != nil {
+		return nil, err
+	}
+	return []Target{t}, nil
+}
+
+// OfDocument gives what a bill of materials lists as something to check. sha256 is that of what it describes; "" takes it
+// from the document. A document in which nothing can be looked up is refused.
+func OfDocument(name, sha256 string, doc *sbom.Document) (Target, error) {
+	t := Target{Name: name, SHA256: sha256}
+	if err := takeDocument(&t, doc, name); err != nil {
+		return t, err
+	}
+	if len(t.Packages) == 0 && t.without == 0 {
+		return t, notReadable(name, nil)
+	}
+	for _, p := range doc.Packages {
+		if sum := p.Checksum(sbom.SHA256); sha256 == "" && sum != "" && slices.Contains(doc.Relations, sbom.Relation{From: sbom.DocumentID, Kind: sbom.Describes, To: p.ID}) {
+			t.SHA256 = sum
+		}
+	}
+	if n := len(doc.Notes); n > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("%s: %d notes in its bill of materials tell what was only claimed or not read", name, n))
+	}
+	return t, nil
+}
+
 func notReadable(path string, cause error) error {
-	return &gate.Refusal{Code: "vuln-input-invalid", Where: path, What: "this cannot be checked for vulnerabilities", Expected: "a Go program with build information, or an SPDX or CycloneDX document", Fix: "give a program, an SBOM, or a folder of them", Cause: cause}
+	return &gate.Refusal{Code: "vuln-input-invalid", Where: path, What: "this cannot be checked for vulnerabilities", Expected: "a Go program with build information, an SPDX or CycloneDX document, or an archive, layout or folder with packages in it", Fix: "give a program, an SBOM, an archive, an image layout, or a folder of them", Cause: cause}
 }
 
 // readFolder takes every program and document of a folder. A folder with a go.mod is a module's source, in which they would
@@ -98,8 +156,8 @@ func readFolder(ctx context.Context, dir string) ([]Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(out) == 0 {
-		return nil, notReadable(dir, nil)
+	if len(out) == 0 || layout == "." {
+		return unpacked(ctx, dir, nil)
 	}
 	if layout != "" {
 		out[0].Notes = append(out[0].Notes, "not checked: the images in "+layout+"; give their bills of materials")

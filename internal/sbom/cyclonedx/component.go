@@ -84,6 +84,7 @@ func (d *decoder) pkg(c *jsonComponent, id string, own map[string]string) sbom.P
 	}
 	for _, x := range c.External {
 		switch {
+		case x.Comment == generatedFrom: // the relation says so
 		case (x.Type == "distribution" || x.Type == "vcs") && p.Download == "":
 			p.Download = x.URL
 		case x.Type == "website" && p.Homepage == "":

@@ -65,12 +65,21 @@ type encoder struct {
 	deps   map[string][]string
 	extras map[string][]cdx.Property // relations that are no dependencies, by element
 	texts  map[string]sbom.LicenseText
+
+	sources map[string]string // where what an element was generated from lies in a version control system
 }
 
+// generatedFrom marks a reference that repeats a relation.
+const generatedFrom = "generated from"
+
 func newEncoder(doc *sbom.Document) *encoder {
-	e := &encoder{doc: doc, known: map[string]bool{sbom.DocumentID: true}, deps: map[string][]string{}, extras: map[string][]cdx.Property{}, texts: map[string]sbom.LicenseText{}}
+	e := &encoder{doc: doc, known: map[string]bool{sbom.DocumentID: true}, deps: map[string][]string{}, extras: map[string][]cdx.Property{}, texts: map[string]sbom.LicenseText{}, sources: map[string]string{}}
+	locations := map[string]string{}
 	for i := range doc.Packages {
 		e.known[doc.Packages[i].ID] = true
+		if strings.HasPrefix(doc.Packages[i].Download, "git+") {
+			locations[doc.Packages[i].ID] = doc.Packages[i].Download
+		}
 	}
 	for i := range doc.Files {
 		e.known[doc.Files[i].ID] = true
@@ -88,6 +97,9 @@ func newEncoder(doc *sbom.Document) *encoder {
 		e.root = described[0]
 	}
 	for _, r := range doc.Relations {
+		if r.Kind == sbom.GeneratedFrom && locations[r.To] != "" {
+			e.sources[r.From] = locations[r.To]
+		}
 		e.relate(r)
 	}
 	return e
@@ -122,18 +134,26 @@ func (e *encoder) bom() *cdx.BOM {
 	}
 	var authors []cdx.OrganizationalContact
 	for _, a := range doc.Authors {
-		if a.Kind == sbom.AgentOrganization {
-			bom.Metadata.Supplier = organization(a)
+		if a.Kind == sbom.AgentOrganization && bom.Metadata.Manufacturer == nil {
+			bom.Metadata.Manufacturer = organization(a) // of the document (CycloneDX 1.6, metadata.manufacturer)
 			continue
 		}
 		authors = append(authors, cdx.OrganizationalContact{Name: a.Name, Email: a.Email})
 	}
 	bom.Metadata.Authors = pointer(authors)
+	if doc.License != "" {
+		bom.Metadata.Licenses = &cdx.Licenses{{License: &cdx.License{ID: doc.License}}}
+	}
+	if slices.Contains(phases, doc.Phase) {
+		bom.Metadata.Lifecycles = &[]cdx.Lifecycle{{Phase: cdx.LifecyclePhase(doc.Phase)}}
+	} else if doc.Phase != "" {
+		bom.Metadata.Lifecycles = &[]cdx.Lifecycle{{Name: doc.Phase}}
+	}
 	var components []cdx.Component
 	for i := range doc.Packages {
 		c := e.component(&doc.Packages[i])
 		if doc.Packages[i].ID == e.root {
-			bom.Metadata.Component = &c
+			bom.Metadata.Component, bom.Metadata.Supplier = &c, c.Supplier
 			continue
 		}
 		components = append(components, c)
@@ -147,9 +167,27 @@ func (e *encoder) bom() *cdx.BOM {
 		components = append(components, c)
 	}
 	bom.Components, bom.Dependencies, bom.Annotations = pointer(components), pointer(e.dependencies()), pointer(e.annotations())
+	bom.Compositions = e.compositions()
 	bom.ExternalReferences = pointer(links(doc.Links))
 	bom.Properties = pointer(e.bomProperties())
 	return bom
+}
+
+// phases are those that CycloneDX has words for.
+var phases = []string{"design", sbom.PhasePreBuild, sbom.PhaseBuild, sbom.PhasePostBuild, "operations", "discovery", "decommission"}
+
+// compositions names the elements whose parts and dependencies are listed whole. It says nothing of the others.
+func (e *encoder) compositions() *[]cdx.Composition {
+	var whole []cdx.BOMReference
+	for i := range e.doc.Packages {
+		if e.doc.Packages[i].Complete {
+			whole = append(whole, cdx.BOMReference(e.doc.Packages[i].ID))
+		}
+	}
+	if len(whole) == 0 {
+		return nil
+	}
+	return &[]cdx.Composition{{Aggregate: cdx.CompositionAggregateComplete, Assemblies: &whole, Dependencies: &whole}}
 }
 
 func (e *encoder) bomProperties() []cdx.Property {
@@ -274,6 +312,9 @@ func (e *encoder) component(p *sbom.Package) cdx.Component {
 	}
 	if p.Homepage != "" && p.Homepage != sbom.None {
 		refs = append(refs, cdx.ExternalReference{Type: cdx.ERTypeWebsite, URL: p.Homepage})
+	}
+	if from := e.sources[p.ID]; from != "" && from != p.Download {
+		refs = append(refs, cdx.ExternalReference{Type: cdx.ERTypeVCS, URL: from, Comment: generatedFrom})
 	}
 	c.ExternalReferences = pointer(refs)
 	licenses, extra := e.licenses(p.License)

@@ -26,12 +26,22 @@ type (
 		External     []jsonExternal   `json:"externalReferences"`
 		Annotations  []jsonAnnotation `json:"annotations"`
 		Properties   []jsonProperty   `json:"properties"`
+		Compositions []struct {
+			Aggregate    string   `json:"aggregate"`
+			Dependencies []string `json:"dependencies"`
+		} `json:"compositions"`
 	}
 	jsonMetadata struct {
 		Timestamp  string         `json:"timestamp"`
 		Tools      jsontext.Value `json:"tools"`
 		Authors    []jsonContact  `json:"authors"`
 		Supplier   *jsonOrg       `json:"supplier"`
+		Maker      *jsonOrg       `json:"manufacturer"`
+		Licenses   []jsonLicense  `json:"licenses"`
+		Lifecycles []struct {
+			Phase string `json:"phase"`
+			Name  string `json:"name"`
+		} `json:"lifecycles"`
 		Component  *jsonComponent `json:"component"`
 		Properties []jsonProperty `json:"properties"`
 	}
@@ -150,6 +160,11 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 			return nil, err
 		}
 	}
+	for _, c := range in.Compositions {
+		if c.Aggregate == "complete" {
+			d.complete(c.Dependencies)
+		}
+	}
 	d.bomProperties(in.Properties)
 	d.dependencies(in.Dependencies)
 	if err := d.annotations(in.Annotations); err != nil {
@@ -167,6 +182,17 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 	return d.doc.Checked()
 }
 
+// complete takes up of which packages all parts and dependencies are listed.
+func (d *decoder) complete(ids []string) {
+	whole := map[string]bool{}
+	for _, id := range ids {
+		whole[id] = true
+	}
+	for i := range d.doc.Packages {
+		d.doc.Packages[i].Complete = d.doc.Packages[i].Complete || whole[d.doc.Packages[i].ID]
+	}
+}
+
 func (d *decoder) metadata(m *jsonMetadata) error {
 	var err error
 	if d.doc.Created, err = parseTime("/metadata/timestamp", m.Timestamp); err != nil {
@@ -175,8 +201,17 @@ func (d *decoder) metadata(m *jsonMetadata) error {
 	for _, a := range m.Authors {
 		d.doc.Authors = append(d.doc.Authors, sbom.Agent{Kind: sbom.AgentPerson, Name: a.Name, Email: a.Email})
 	}
-	if m.Supplier != nil && m.Supplier.Name != "" {
-		d.doc.Authors = append(d.doc.Authors, m.Supplier.agent())
+	if m.Maker != nil && m.Maker.Name != "" {
+		d.doc.Authors = append(d.doc.Authors, m.Maker.agent())
+	}
+	if m.Component != nil && m.Component.Supplier == nil {
+		m.Component.Supplier = m.Supplier
+	}
+	if len(m.Lifecycles) > 0 {
+		d.doc.Phase = cmp.Or(m.Lifecycles[0].Phase, m.Lifecycles[0].Name)
+	}
+	if len(m.Licenses) == 1 && m.Licenses[0].License != nil {
+		d.doc.License = m.Licenses[0].License.ID
 	}
 	for _, p := range m.Properties {
 		switch p.Name {

@@ -31,6 +31,7 @@ func full() *sbom.Document {
 	sum := func(c string, n int) string { return strings.Repeat(c, n) }
 	doc := &sbom.Document{
 		Name: "hello <v1.4.2>", Namespace: "https://example.org/hello-1", Created: at, Comment: "A comment\nof two lines",
+		Phase: sbom.PhaseBuild, License: sbom.DataLicense,
 		Tools:   []sbom.Tool{{Name: "sello", Version: "v1.0.0"}},
 		Authors: []sbom.Agent{{Kind: sbom.AgentPerson, Name: "A Maintainer", Email: "maintainer@example.org"}, {Kind: sbom.AgentOrganization, Name: "Example"}},
 		Packages: []sbom.Package{
@@ -40,11 +41,12 @@ func full() *sbom.Document {
 				Checksums: []sbom.Checksum{{Algorithm: sbom.SHA256, Value: sum("a", 64)}, {Algorithm: sbom.SHA512, Value: sum("b", 128)}},
 				License:   sbom.License{Declared: "MIT", Concluded: "Apache-2.0", Confidence: 0.97, Comment: "by its text", Copyright: "Copyright A\nCopyright B"},
 				Summary:   "Says hello", Description: "Says hello to\neverybody", SourceInfo: "git commit 5471f1c1", Comment: "built with care",
-				CPEs: []string{"cpe:2.3:a:example:hello:1.4.2:*:*:*:*:*:*:*", "cpe:2.3:a:example:hullo:1.4.2:*:*:*:*:*:*:*"}, Verification: "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+				CPEs: []string{"cpe:2.3:a:example:hello:1.4.2:*:*:*:*:*:*:*", "cpe:2.3:a:example:hullo:1.4.2:*:*:*:*:*:*:*"}, Verification: "da39a3ee5e6b4b0d3255bfef95601890afd80709", Complete: true},
 			{ID: "Lib", Name: "example.org/lib", Version: "v0.3.0", Purpose: sbom.PurposeLibrary, PURL: "pkg:golang/example.org/lib@v0.3.0",
 				License: sbom.License{Declared: "MIT OR Apache-2.0", Concluded: "LicenseRef-own"},
 				Refs:    []sbom.Ref{{Category: "OTHER", Type: sbom.DirHash, Locator: "h1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", Comment: "Hash over the module's files"}}},
-			{ID: "Src", Name: "hello source", Version: "v1.4.2", Purpose: sbom.PurposeSource, License: sbom.License{Declared: sbom.None}},
+			{ID: "Src", Name: "hello source", Version: "v1.4.2", Purpose: sbom.PurposeSource, License: sbom.License{Declared: sbom.None}, Complete: true,
+				Download: "git+https://example.org/hello@5471f1c1a2d4d0c6a2e3b5c8f7d1e0a9b8c7d6e5"},
 			{ID: "Sys", Name: "debian", Version: "12", Purpose: sbom.PurposeOS},
 			{ID: "Zip", Name: "hello.zip", Purpose: sbom.PurposeArchive},
 		},
@@ -57,6 +59,7 @@ func full() *sbom.Document {
 			{From: "Root", Kind: sbom.Contains, To: "File"},
 			{From: "Root", Kind: sbom.GeneratedFrom, To: "Src"},
 			{From: "Src", Kind: sbom.Contains, To: "Zip"},
+			{From: "Zip", Kind: sbom.GeneratedFrom, To: "Src"},
 			{From: "Zip", Kind: sbom.BuildToolOf, To: "Root"},
 			{From: "Src", Kind: "DESCRIBED_BY", To: "DocumentRef-source:SPDXRef-DOCUMENT"},
 		},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/therootcompany/xz"
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sbom"
@@ -34,8 +35,8 @@ func (l *looker) unpack(n *node, r io.Reader, kind string, depth int) error {
 		return l.tar(n, l.budget(r), depth)
 	case formatAr:
 		return l.ar(n, l.budget(r), depth)
-	case formatXz, formatRPM:
-		return &defect{CodeDamaged, "Not looked into: the format " + kind + " is not read"}
+	case formatRPM:
+		return l.rpm(n, l.budget(r), depth)
 	}
 	plain, done, err := decompress(r, kind)
 	if err != nil {
@@ -43,7 +44,7 @@ func (l *looker) unpack(n *node, r io.Reader, kind string, depth int) error {
 	}
 	defer done()
 	in := bufio.NewReaderSize(l.budget(plain), 64<<10)
-	head, err := in.Peek(headSize)
+	head, err := in.Peek(HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return l.broken(err)
 	}
@@ -63,6 +64,14 @@ func (l *looker) unpack(n *node, r io.Reader, kind string, depth int) error {
 	return l.count()
 }
 
+// maxDictionary bounds what a compressed file may ask to be kept in memory, in bytes: what xz -9 and zstd --ultra ask for at most.
+const maxDictionary = 64 << 20
+
+// isCompression tells the formats that decompress reads.
+func isCompression(kind string) bool {
+	return kind == formatGzip || kind == formatZstd || kind == formatBzip || kind == formatXz
+}
+
 func decompress(r io.Reader, kind string) (io.Reader, func(), error) {
 	switch kind {
 	case formatGzip:
@@ -70,8 +79,11 @@ func decompress(r io.Reader, kind string) (io.Reader, func(), error) {
 		return z, func() {}, err
 	case formatBzip:
 		return bzip2.NewReader(r), func() {}, nil
+	case formatXz:
+		x, err := xz.NewReader(r, maxDictionary)
+		return x, func() {}, err
 	}
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxDictionary))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,8 +170,8 @@ func (l *looker) tar(n *node, r io.Reader, depth int) error {
 			continue
 		}
 		content := io.Reader(tr)
-		if sbom.IsDatabase(name) {
-			if content, err = lists.keep(name, tr); err != nil {
+		if kept := l.database(n, name); kept != "" {
+			if content, err = lists.keep(kept, tr); err != nil {
 				return l.broken(err)
 			}
 		}
@@ -169,6 +181,20 @@ func (l *looker) tar(n *node, r io.Reader, depth int) error {
 		}
 		all.add(n, m)
 	}
+}
+
+// debianControl is what a package of Debian's says of itself, in its member control.tar (deb(5)).
+const debianControl = "control"
+
+// database gives the name under which a list of packages is known that a file of an archive is; "" for other files.
+func (l *looker) database(archive *node, name string) string {
+	switch {
+	case sbom.IsDatabase(name):
+		return name
+	case l.debian && strings.HasPrefix(archive.name, "control.tar") && name == debianControl:
+		return "var/lib/dpkg/status.d/" + debianControl // of the same form
+	}
+	return ""
 }
 
 const noEnd = "The archive does not have tar's mark at its end: it may be cut off"
@@ -261,8 +287,9 @@ func (l *looker) ar(n *node, r io.Reader, depth int) error {
 	if _, err := io.ReadFull(r, magic); err != nil {
 		return l.broken(err)
 	}
-	all := members{}
-	defer func() { n.members = all.sorted(n) }()
+	all, before := members{}, l.debian
+	l.debian = false
+	defer func() { n.members, l.debian = all.sorted(n), before }()
 	header := make([]byte, 60)
 	for {
 		if _, err := io.ReadFull(r, header); errors.Is(err, io.EOF) {
@@ -279,6 +306,7 @@ func (l *looker) ar(n *node, r io.Reader, depth int) error {
 			return err
 		}
 		part := &io.LimitedReader{R: r, N: size}
+		l.debian = name == "debian-binary" || l.debian
 		m, _, err := l.look(cleanName(name), input{Reader: part}, depth+1)
 		switch {
 		case err != nil:

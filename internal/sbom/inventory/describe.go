@@ -27,6 +27,7 @@ func newDescriber(meta sbom.Meta, o Options) (*describer, error) {
 // root takes up the thing that the document describes.
 func (d *describer) root(p *sbom.Package) string {
 	p.ID = sbom.ElementID("Root", p.Name, p.Version)
+	p.Supplier = d.meta.Supplier
 	if p.Download == "" && p.PURL == "" && strings.HasPrefix(d.meta.SourceURI, "pkg:") {
 		p.PURL = d.meta.SourceURI
 	}

@@ -33,7 +33,7 @@ func ofFile(ctx context.Context, path string, o Options) (*sbom.Document, error)
 		return nil, err
 	}
 	meta := o.Meta
-	meta.Project = cmp.Or(meta.Project, base)
+	meta.Project, meta.Phase = cmp.Or(meta.Project, base), cmp.Or(meta.Phase, sbom.PhasePostBuild)
 	if n.program != nil {
 		meta.Version = cmp.Or(meta.Version, ownVersion(n.program.Main.Version))
 	}

@@ -50,6 +50,9 @@ func Folder(ctx context.Context, at string, o Options) (*sbom.Document, error) {
 	}
 	meta := o.Meta
 	meta.Project = cmp.Or(meta.Project, sources.name(), base)
+	if meta.Phase = cmp.Or(meta.Phase, sbom.PhasePostBuild); sources.any() {
+		meta.Phase = sbom.PhasePreBuild
+	}
 	d, err := newDescriber(meta, o)
 	if err != nil {
 		return nil, err

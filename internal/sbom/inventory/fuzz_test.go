@@ -16,6 +16,8 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte(zipOf(f, member{"a", "b"}, member{"tool", program(buildInfo)})))
 	f.Add([]byte("!<arch>\n" + arMember("debian-binary", "2.0\n")))
 	f.Add([]byte(tarOf(f, member{"var/lib/dpkg/status", "Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n"})))
+	f.Add([]byte(rpmOf(func(s string) string { return s }, member{"/usr/bin/hello", "text"}, member{"/a", "=> /b"})))
+	f.Add([]byte("\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4F\x02\x00!\x01\x16\x00\x00\x00t/\xe5\xa3\x01\x00\x05hello\n\x00\x00"))
 	o := options
 	o.Limits = inventory.Limits{Files: 1000, Unpacked: 1 << 20, Depth: 4}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// headSize is how many of a file's first bytes tell what it is: tar has its mark the farthest behind.
-const headSize = 512
+// HeadSize is how many of a file's first bytes tell what it is: tar has its mark the farthest behind.
+const HeadSize = 512
 
 // Formats of archives, and of what compresses one file.
 const (
@@ -42,6 +42,9 @@ func archiveKind(head []byte) string {
 	}
 	return ""
 }
+
+// IsArchive tells by its first bytes, HeadSize of them or all, whether a file is an archive or compressed.
+func IsArchive(head []byte) bool { return archiveKind(head) != "" }
 
 // isProgram tells an executable or a library by its first bytes: ELF, PE, Mach-O (also for several processors), XCOFF and Plan 9.
 func isProgram(head []byte) bool {

@@ -41,7 +41,7 @@ const (
 )
 
 // read reads all layers, several at a time, and works out what is visible.
-func (i *layoutImage) read(ctx context.Context, blobs *image.Blobs, o Options) error {
+func (i *layoutImage) read(ctx context.Context, blobs image.Fetcher, o Options) error {
 	i.layers = make([]*layer, len(i.manifest.Layers))
 	defer func() {
 		for _, l := range i.layers {
@@ -73,7 +73,7 @@ func (i *layoutImage) read(ctx context.Context, blobs *image.Blobs, o Options) e
 }
 
 // read reads a layer once: its digest, its diffID, and its files.
-func (l *layer) read(ctx context.Context, blobs *image.Blobs, looker *looker, diffID digest.Digest) error {
+func (l *layer) read(ctx context.Context, blobs image.Fetcher, looker *looker, diffID digest.Digest) error {
 	raw, err := blobs.Fetch(ctx, l.desc) // fails at its end when it is not what the descriptor says
 	if err != nil {
 		return err

@@ -51,12 +51,31 @@ func ofLayout(ctx context.Context, dirPath string, o Options) (*sbom.Document, e
 	if err != nil {
 		return nil, err
 	}
+	return l.document(base, o)
+}
+
+// Image describes the image or index that desc names, in a registry or wherever from fetches it; repository is what it is called there. Every blob is
+// held to its digest; layers are read once, as they come, and are kept nowhere.
+func Image(ctx context.Context, from image.Fetcher, desc ocispec.Descriptor, repository string, o Options) (*sbom.Document, error) {
+	o.Limits = o.Limits.withDefaults()
+	l := &layout{blobs: from, seen: map[digest.Digest]bool{}}
+	if err := l.add(ctx, desc, repository, 0); err != nil {
+		return nil, err
+	}
+	if err := l.read(ctx, o); err != nil {
+		return nil, err
+	}
+	return l.document(repository, o)
+}
+
+// document describes what was read; base is what the images are called when nothing else is said.
+func (l *layout) document(base string, o Options) (*sbom.Document, error) {
 	meta := o.Meta
 	name := ""
 	if len(l.images) > 0 {
 		name = l.images[0].name
 	}
-	meta.Project = cmp.Or(meta.Project, name, base)
+	meta.Project, meta.Phase = cmp.Or(meta.Project, name, base), cmp.Or(meta.Phase, sbom.PhasePostBuild)
 	d, err := newDescriber(meta, o)
 	if err != nil {
 		return nil, err
@@ -87,11 +106,10 @@ func ofLayout(ctx context.Context, dirPath string, o Options) (*sbom.Document, e
 
 // layout is an OCI image layout.
 type layout struct {
-	blobs   *image.Blobs
-	images  []*layoutImage
-	others  int // documents that are no images: attestations, signatures
-	options Options
-	seen    map[digest.Digest]bool
+	blobs  image.Fetcher
+	images []*layoutImage
+	others int // documents that are no images: attestations, signatures
+	seen   map[digest.Digest]bool
 }
 
 func readLayout(ctx context.Context, dir *os.Root, o Options) (*layout, error) {
@@ -107,18 +125,23 @@ func readLayout(ctx context.Context, dir *os.Root, o Options) (*layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &layout{blobs: blobs, options: o, seen: map[digest.Digest]bool{}}
+	l := &layout{blobs: blobs, seen: map[digest.Digest]bool{}}
 	for _, desc := range index.Manifests {
 		if err := l.add(ctx, desc, desc.Annotations[ocispec.AnnotationRefName], 0); err != nil {
 			return nil, err
 		}
 	}
+	return l, l.read(ctx, o)
+}
+
+// read reads the layers of all images.
+func (l *layout) read(ctx context.Context, o Options) error {
 	for _, i := range l.images {
-		if err := i.read(ctx, blobs, o); err != nil {
-			return nil, fmt.Errorf("read image %s: %w", i.desc.Digest, err)
+		if err := i.read(ctx, l.blobs, o); err != nil {
+			return fmt.Errorf("read image %s: %w", i.desc.Digest, err)
 		}
 	}
-	return l, nil
+	return nil
 }
 
 func malformedImage(where string, err error) error {
@@ -168,6 +191,11 @@ func (l *layout) add(ctx context.Context, desc ocispec.Descriptor, name string, 
 	}
 	if len(i.config.RootFS.DiffIDs) != len(i.manifest.Layers) || len(i.manifest.Layers) > maxLayers {
 		return malformedImage(i.manifest.Config.Digest.String(), fmt.Errorf("%d layers and %d diffIDs", len(i.manifest.Layers), len(i.config.RootFS.DiffIDs)))
+	}
+	for _, layer := range i.manifest.Layers { // whoever fetches it makes a name of the digest
+		if err := layer.Digest.Validate(); err != nil || layer.Digest.Algorithm() != digest.SHA256 || layer.Size < 0 {
+			return malformedImage(desc.Digest.String(), fmt.Errorf("a layer with the digest %.100q and %d bytes", string(layer.Digest), layer.Size))
+		}
 	}
 	l.images = append(l.images, i)
 	return nil

@@ -28,6 +28,8 @@ type lockFile struct {
 type locked struct {
 	name, version, commit, purl string
 	dev                         bool // only for development
+	download, license           string
+	checksums                   []sbom.Checksum
 }
 
 // maxLocked bounds the packages of all lock files together.
@@ -78,12 +80,17 @@ func readLock(dir *os.Root, name string) (l lockFile) {
 	if err != nil {
 		l.flaw = shortError(err)
 	}
+	more := npmDetails(name, data)
+	if more == nil {
+		more = cargoDetails(name, data)
+	}
 	for _, p := range read.Packages {
 		if p.Name == "" || cleanText(p.Name) != p.Name || cleanText(p.Version) != p.Version {
 			l.flaw = "a package without a name that can be shown"
 			continue
 		}
-		l.packages = append(l.packages, locked{name: p.Name, version: p.Version, commit: p.Commit, purl: lockedPURL(p), dev: p.Ecosystem.IsDevGroup(p.DepGroups) && len(p.DepGroups) == 1})
+		d := more[p.Name+" "+p.Version]
+		l.packages = append(l.packages, locked{download: d.download, license: d.license, checksums: d.checksums, name: p.Name, version: p.Version, commit: p.Commit, purl: lockedPURL(p), dev: p.Ecosystem.IsDevGroup(p.DepGroups) && len(p.DepGroups) == 1})
 	}
 	return l
 }
@@ -164,7 +171,8 @@ func (d *describer) locks(root string, all []lockFile) {
 			d.b.Note(root, "%s names packages; which of them needs which is not described", l.name)
 		}
 		for _, p := range l.packages {
-			pkg := &sbom.Package{ID: sbom.ElementID("Package", p.name, p.version, p.purl, p.commit), Name: p.name, Version: p.version, PURL: p.purl, Purpose: sbom.PurposeLibrary}
+			pkg := &sbom.Package{ID: sbom.ElementID("Package", p.name, p.version, p.purl, p.commit), Name: p.name, Version: p.version, PURL: p.purl, Purpose: sbom.PurposeLibrary,
+				Download: p.download, Checksums: p.checksums, License: sbom.License{Declared: p.license}}
 			if p.commit != "" {
 				pkg.SourceInfo = "git commit " + cleanText(p.commit)
 			}

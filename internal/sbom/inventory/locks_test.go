@@ -1,7 +1,12 @@
 package inventory_test
 
 import (
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +30,28 @@ func TestLockFiles(t *testing.T) {
 	for pkg, purl := range map[string]string{"@scope/left": "pkg:npm/%40scope/left@1.0.0", "serde": "pkg:cargo/serde@1.0.200", "attrs": "pkg:pypi/attrs@23.1.0", "org.example:lib": "pkg:maven/org.example/lib@1.2"} {
 		if got := packageNamed(t, doc, pkg).PURL; got != purl {
 			t.Errorf("%s is %s", pkg, got)
+		}
+	}
+}
+
+// TestLockFilesSayMore holds packages to what npm's and Cargo's lock files say of them: where they are from, their sums, their licence.
+func TestLockFilesSayMore(t *testing.T) {
+	t.Parallel()
+	sum := sha512.Sum512([]byte("left"))
+	sri := "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
+	dir := place(t, map[string]string{
+		"package-lock.json": `{"name":"x","lockfileVersion":3,"packages":{"":{"name":"x"},
+			"node_modules/left":{"version":"1.0.0","resolved":"https://registry.example/left-1.0.0.tgz","integrity":"` + sri + `","license":"MIT"},
+			"node_modules/other/node_modules/left":{"version":"2.0.0","resolved":"file:../left","integrity":"sha512-short","license":"SEE LICENSE IN COPYING"},
+			"node_modules/other":{"version":"3.0.0","resolved":"https://registry.example/other","integrity":"md5-AAAA","license":{"type":"MIT"}}}}`,
+		"Cargo.lock": "version = 3\n\n[[package]]\nname = \"serde\"\nversion = \"1.0.200\"\nchecksum = \"" + strings.Repeat("ab", 32) + "\"\n\n[[package]]\nname = \"odd\"\nversion = \"1.0.0\"\nchecksum = \"no sum\"\n",
+	})
+	for _, p := range described(t, dir).Packages {
+		got := fmt.Sprint(p.Download, " ", p.License.Declared, " ", p.Checksums)
+		want, ok := map[string]string{"left 1.0.0": "https://registry.example/left-1.0.0.tgz MIT [{SHA512 " + hex.EncodeToString(sum[:]) + "}]", "left 2.0.0": "  []",
+			"other 3.0.0": "https://registry.example/other  []", "serde 1.0.200": "  [{SHA256 " + strings.Repeat("ab", 32) + "}]", "odd 1.0.0": "  []"}[p.Name+" "+p.Version]
+		if ok && got != want {
+			t.Errorf("%s %s: %s, want %s", p.Name, p.Version, got, want)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type looker struct {
 	files  *atomic.Int64      // how many may still come, in everything that is described
 	left   int64              // bytes that may still be unpacked
 	met    func(*sbom.Binary) // is told of each program as soon as its build information is known; nil for nobody
+	debian bool               // right in a package of Debian's
 }
 
 // newLooker gives one for a file of size bytes.
@@ -64,7 +65,7 @@ type input struct {
 // look reads a file to its end. The error is the machine's; what is wrong with the file is in the node, and the first defect is returned, too.
 func (l *looker) look(name string, in input, depth int) (*node, *defect, error) {
 	n := &node{name: name}
-	head := make([]byte, headSize)
+	head := make([]byte, HeadSize)
 	count, err := io.ReadFull(in, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, nil, err

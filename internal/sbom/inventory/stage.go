@@ -34,6 +34,7 @@ func ofStage(ctx context.Context, path string, o Options) (*sbom.Document, error
 	meta := o.Meta
 	meta.Project, meta.Version = cmp.Or(meta.Project, s.Project), s.Version
 	meta.SourceURI, meta.Commit, meta.Created = cmp.Or(meta.SourceURI, s.Source.URI), s.Source.Commit, s.Source.Time
+	meta.Phase = cmp.Or(meta.Phase, sbom.PhasePostBuild)
 	d, err := newDescriber(meta, o)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (d *describer) artifacts(ctx context.Context, root string, dir *os.Root, s 
 				Fix: "get the stage again from where it was published"}
 		}
 		p := &sbom.Package{ID: sbom.ElementID("Artifact", a.Name), Name: a.Name, Version: s.Version, FileName: filepath.Base(at), Checksums: n.sums.checksums(),
-			Purpose: sbom.Purpose(a.Kind)}
+			Purpose: sbom.Purpose(a.Kind), Supplier: d.meta.Supplier}
 		if a.Platform != "" {
 			p.Summary = "For " + a.Platform
 		}

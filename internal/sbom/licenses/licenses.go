@@ -95,6 +95,9 @@ func golang(purl string) (path, version string, ok bool) {
 	return path, version, ok && err1 == nil && err2 == nil
 }
 
+// declaredFrom is how sure it must be which texts a module's makers put into it, so that they count as declared by them.
+const declaredFrom = 0.95
+
 // tell puts a conclusion into a document's words.
 func tell(c license.Conclusion) told {
 	t := told{license: sbom.License{Copyright: strings.Join(c.Copyrights, "\n")}}
@@ -105,6 +108,9 @@ func tell(c license.Conclusion) told {
 	if c.Known() {
 		t.license.Concluded, t.license.Confidence = c.Expression, c.Confidence
 		t.license.Comment = fmt.Sprintf("Concluded from %s.", strings.Join(files, ", "))
+		if c.Confidence >= declaredFrom { // the texts that its makers put at the top are what they declare (SPDX 2.3, 7.15)
+			t.license.Declared = c.Expression
+		}
 	}
 	if len(c.Found) > 0 {
 		t.license.Comment += fmt.Sprintf(" Parts of it stand under %s.", strings.Join(c.Found, ", "))

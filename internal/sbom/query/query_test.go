@@ -207,3 +207,19 @@ func TestHostileShapes(t *testing.T) {
 		t.Logf("%s: %v", name, time.Since(started))
 	}
 }
+
+// TestCycle asks a document in which packages need each other, and one needs itself.
+func TestCycle(t *testing.T) {
+	t.Parallel()
+	doc := &sbom.Document{Packages: []sbom.Package{pkg("a", "v1.0.0", ""), pkg("b", "v1.0.0", ""), pkg("c", "v1.0.0", "")}, Relations: []sbom.Relation{
+		{From: "a", Kind: sbom.DependsOn, To: "b"}, {From: "b", Kind: sbom.DependsOn, To: "c"}, {From: "c", Kind: sbom.DependsOn, To: "a"}, {From: "b", Kind: sbom.DependsOn, To: "b"},
+		{From: sbom.DocumentID, Kind: sbom.Describes, To: "a"}}}
+	g := query.New(doc)
+	roots, _ := g.Tree(query.TreeOptions{})
+	if got := strings.Join(strings.Fields(draw(g, roots, "")), " "); got != "a b c a again" {
+		t.Errorf("the tree: %s", got)
+	}
+	if i, _ := g.Find("c"); len(g.Why(i)) != 3 {
+		t.Errorf("the way to c: %v", g.Why(i))
+	}
+}

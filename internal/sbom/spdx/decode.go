@@ -86,6 +86,13 @@ func license(concluded, declared, comment, copyright string) sbom.License {
 	return l
 }
 
+// completeness takes the sentence that says so out of a package's comment.
+func completeness(p *sbom.Package) {
+	if p.Comment == complete || strings.HasSuffix(p.Comment, "\n"+complete) {
+		p.Complete, p.Comment = true, strings.TrimSuffix(strings.TrimSuffix(p.Comment, complete), "\n")
+	}
+}
+
 // reference takes up an external reference of a package.
 func reference(p *sbom.Package, r sbom.Ref) {
 	r.Category = strings.ReplaceAll(r.Category, "_", "-")

@@ -2,6 +2,7 @@ package spdx
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,6 +33,7 @@ type (
 	jsonCreation struct {
 		Created  string   `json:"created"`
 		Creators []string `json:"creators"`
+		Comment  string   `json:"comment"`
 	}
 	jsonChecksum struct {
 		Algorithm string `json:"algorithm"`
@@ -157,7 +159,10 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc := &sbom.Document{Format: in.Version, Name: in.Name, Namespace: in.Namespace, Comment: in.Comment, Created: created}
+	doc := &sbom.Document{Format: in.Version, Name: in.Name, Namespace: in.Namespace, Comment: in.Comment, Created: created, License: sbom.DataLicense}
+	if after, ok := strings.CutPrefix(in.Creation.Comment, phase); ok {
+		doc.Phase = after
+	}
 	for _, c := range in.Creation.Creators {
 		creator(doc, c)
 	}
@@ -238,6 +243,7 @@ func (p *jsonPackage) model() sbom.Package {
 	for _, r := range p.Refs {
 		reference(&out, sbom.Ref(r))
 	}
+	completeness(&out)
 	return out
 }
 

@@ -159,7 +159,7 @@ func (r *tagReader) documentTag(tag, value string) error {
 	d := r.doc
 	switch tag {
 	case "SPDXVersion":
-		r.version, d.Format = value, value
+		r.version, d.Format, d.License = value, value, sbom.DataLicense
 		return checkVersion(value)
 	case "DocumentName":
 		d.Name = value
@@ -167,6 +167,10 @@ func (r *tagReader) documentTag(tag, value string) error {
 		d.Namespace = value
 	case "DocumentComment":
 		d.Comment = value
+	case "CreatorComment":
+		if after, ok := strings.CutPrefix(value, phase); ok {
+			d.Phase = after
+		}
 	case "Creator":
 		creator(d, value)
 	case "Created":
@@ -330,6 +334,7 @@ func (r *tagReader) end() {
 	switch {
 	case r.pkg != nil:
 		r.pkg.License = l
+		completeness(r.pkg)
 		r.doc.Packages = append(r.doc.Packages, *r.pkg)
 		r.within = r.pkg.ID
 	case r.file != nil:

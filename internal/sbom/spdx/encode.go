@@ -63,6 +63,9 @@ func encode(doc *sbom.Document, flat bool) *spdx.Document {
 
 func (e *encoder) creation() *spdx.CreationInfo {
 	c := &spdx.CreationInfo{Created: stamp(e.doc.Created)}
+	if e.doc.Phase != "" {
+		c.CreatorComment = e.text(phase + e.doc.Phase)
+	}
 	for _, a := range e.doc.Authors {
 		c.Creators = append(c.Creators, common.Creator{CreatorType: cmp.Or(a.Kind, sbom.AgentOrganization), Creator: e.filled(agent(a))})
 	}
@@ -111,7 +114,7 @@ func (e *encoder) pkg(p *sbom.Package) *spdx.Package {
 		PackageHomePage: e.line(p.Homepage), PackageSourceInfo: e.text(p.SourceInfo), PackageSummary: e.text(p.Summary), PackageDescription: e.text(p.Description),
 		PackageLicenseConcluded: e.line(cmp.Or(p.License.Concluded, noAssertion)), PackageLicenseDeclared: e.line(cmp.Or(p.License.Declared, noAssertion)),
 		PackageLicenseComments: e.text(licenseComment(p.License)), PackageCopyrightText: e.text(cmp.Or(p.License.Copyright, noAssertion)),
-		PackageComment: e.text(p.Comment), PrimaryPackagePurpose: e.purpose(p.Purpose), IsFilesAnalyzedTagPresent: true,
+		PackageComment: e.text(packageComment(p)), PrimaryPackagePurpose: e.purpose(p.Purpose), IsFilesAnalyzedTagPresent: true,
 		PackageChecksums: e.checksums(p.Checksums), Annotations: e.notes[p.ID],
 	}
 	if p.Supplier.Name != "" {
@@ -164,6 +167,19 @@ func (e *encoder) checksums(all []sbom.Checksum) []common.Checksum {
 		out = append(out, common.Checksum{Algorithm: common.ChecksumAlgorithm(e.word(c.Algorithm)), Value: e.word(c.Value)})
 	}
 	return out
+}
+
+// phase starts the creator's comment that tells in which phase of its life something was described.
+const phase = "Lifecycle phase: "
+
+// complete ends the comment of a package of which that is known.
+const complete = "All that it consists of and depends on directly is in this document"
+
+func packageComment(p *sbom.Package) string {
+	if !p.Complete {
+		return p.Comment
+	}
+	return strings.TrimPrefix(p.Comment+"\n"+complete, "\n")
 }
 
 // confidence starts the sentence that tells how sure a concluded licence is.
