@@ -24,6 +24,12 @@ func (p Package) String() string {
 	return p.Name + "@" + p.Version
 }
 
+// Plain is the package without its package URL, which may be written in several ways.
+func (p Package) Plain() Package {
+	p.Purl = ""
+	return p
+}
+
 // ecosystems are OSV's, by the type of a purl.
 var ecosystems = map[string]string{
 	packageurl.TypeGolang: "Go", packageurl.TypeNPM: "npm", packageurl.TypePyPi: "PyPI", packageurl.TypeMaven: "Maven", packageurl.TypeCargo: "crates.io",

@@ -166,7 +166,7 @@ func readFile(path, name string) (*Target, error) {
 	if t.program, err = filepath.Abs(path); err != nil {
 		return nil, fmt.Errorf("find %s: %w", name, err)
 	}
-	t.Packages = modules(&b.BuildInfo)
+	t.Packages, t.main = modules(&b.BuildInfo), b.Main.Path
 	for _, s := range b.Settings {
 		switch s.Key {
 		case "GOOS":

@@ -24,7 +24,7 @@ func distinct(targets []Target) ([]osv.Package, map[osv.Package][]string) {
 	where := map[osv.Package][]string{}
 	for _, t := range targets {
 		for _, p := range t.Packages {
-			p.Purl = "" // the same package may be written in several ways
+			p = p.Plain()
 			if !slices.Contains(where[p], t.Name) {
 				where[p] = append(where[p], t.Name)
 			}

@@ -93,32 +93,35 @@ func (m *match) take(found map[string]sighting, elsewhere bool) {
 	m.symbols = append(m.symbols, s.symbols...)
 }
 
-// look takes what a document says. What sources name counts by the programs that were built from them: what none of those
-// links is required, and no more.
+// look takes what a document says. It adds nothing where every program that it says to hold the package is among the targets
+// and has it. What its sources name, and no program in them, counts by the programs that were built from them: what none of
+// those links is required, and no more.
 func (m *match) look(doc Target, targets []Target) {
-	programs := slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" })
-	switch {
-	case described(doc, m.pkg, targets):
-	case doc.sources && programs && m.pkg.Ecosystem == "Go":
-		if m.reach == Unknown && !slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" && t.has(m.pkg) }) {
-			m.reach = Required
+	held := doc.holding(m.pkg)
+	for sum := range held.digests {
+		if !slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" && t.SHA256 == sum && t.has(m.pkg) }) {
+			m.blind = true
+			return
 		}
-	default:
-		m.blind = true
 	}
+	switch {
+	case held.loose, held.sources && (m.pkg.Ecosystem != "Go" || !builtFrom(doc, targets)):
+		m.blind = true
+	case held.sources && m.reach == Unknown && !slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" && t.has(m.pkg) }):
+		m.reach = Required
+	}
+}
+
+// builtFrom holds when a program among the targets is of a module that a document of sources names.
+func builtFrom(doc Target, targets []Target) bool {
+	return slices.ContainsFunc(targets, func(t Target) bool {
+		return t.program != "" && t.main != "" && slices.ContainsFunc(doc.Packages, func(p osv.Package) bool { return p.Ecosystem == "Go" && p.Name == t.main })
+	})
 }
 
 // has holds when a target has the package in that version.
 func (t Target) has(p osv.Package) bool {
 	return slices.ContainsFunc(t.Packages, func(q osv.Package) bool { return q.Name == p.Name && q.Version == p.Version })
-}
-
-// described holds when a document describes, by digest, a program among the targets that has the package: the program says
-// what is called.
-func described(doc Target, p osv.Package, targets []Target) bool {
-	return slices.ContainsFunc(targets, func(t Target) bool {
-		return t.program != "" && doc.hashes[t.SHA256] && t.has(p)
-	})
 }
 
 // names holds when an affected package says which of its packages or symbols are.

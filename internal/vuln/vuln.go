@@ -53,10 +53,11 @@ type Target struct {
 	without, elsewhere int // packages without a package URL, and of kinds that OSV has no ecosystem for
 
 	program string          // path of a Go program, whose symbols can be read
+	main    string          // path of the module that the program is of
 	goos    string          // what the program was built for; "" when it does not say
 	goarch  string          //
-	hashes  map[string]bool // digests of what a document describes
-	sources bool            // a document that describes sources, and nothing that was built
+	hashes  map[string]bool // digests of what a document describes; true for what it says to consist of something
+	holders *holders        // what is in what, by a document
 }
 
 // Finding is a vulnerability of a package.

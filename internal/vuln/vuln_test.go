@@ -219,23 +219,70 @@ func TestReach(t *testing.T) {
 	if diff := cmp.Diff(want, check(targets)); diff != "" {
 		t.Error(diff)
 	}
-	// A document about this very program adds nothing; one about anything else leaves what is called unknown.
-	doc := Target{Name: "doc", Packages: targets[0].Packages, hashes: map[string]bool{targets[0].SHA256: true}}
-	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
-		t.Error(diff)
+	// A document about this very program adds nothing.
+	program := targets[0]
+	held := func(holders string) string { return strings.ReplaceAll(holders, "PROGRAM", program.SHA256) }
+	std := `{"SPDXID":"SPDXRef-std","name":"stdlib","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/stdlib@` + program.Packages[0].Version + `"}]}`
+	mine := `{"SPDXID":"SPDXRef-main","name":"example.org/program","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/program"}]}`
+	artifact := func(id, purpose, sum string) string {
+		return held(`{"SPDXID":"SPDXRef-` + id + `","name":"` + id + `","primaryPackagePurpose":"` + purpose + `","checksums":[{"algorithm":"SHA256","checksumValue":"` + sum + `"}]}`)
 	}
-	// So does one about sources, with programs that were built from them; alone it leaves it unknown.
-	doc.hashes, doc.sources = nil, true
-	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
-		t.Error(diff)
+	relation := func(from, kind, to string) string {
+		return `{"spdxElementId":"SPDXRef-` + from + `","relationshipType":"` + kind + `","relatedSpdxElement":"SPDXRef-` + to + `"}`
 	}
-	if got := check([]Target{doc}); got["GO-2099-0003"] != Unknown {
-		t.Errorf("%v", got)
+	ours, theirs := artifact("ours", "APPLICATION", "PROGRAM"), artifact("theirs", "APPLICATION", strings.Repeat("b", 64))
+	source, archive := `{"SPDXID":"SPDXRef-source","name":"source","primaryPackagePurpose":"SOURCE"}`, artifact("archive", "ARCHIVE", strings.Repeat("c", 64))
+	unknown := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Unknown, "GO-2099-0003": Unknown, "GO-2099-0004": Unknown, "GO-2099-0005": Unknown}
+	for name, c := range map[string]struct {
+		packages, relations []string
+		want                map[string]Reach
+	}{
+		"about the program":                          {[]string{ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "std")}, want},
+		"about the program, without relations":       {[]string{ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours")}, want},
+		"about the program, the other way around":    {[]string{ours, std}, []string{relation("ours", "DESCRIBED_BY", "DOCUMENT"), relation("std", "CONTAINED_BY", "ours")}, want},
+		"by way of its main module":                  {[]string{ours, mine, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "main"), relation("main", "DEPENDS_ON", "std")}, want},
+		"about an archive with the program":          {[]string{archive, ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "archive"), relation("archive", "CONTAINS", "ours"), relation("ours", "CONTAINS", "std")}, want},
+		"about an archive with another, too":         {[]string{archive, ours, theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "archive"), relation("archive", "CONTAINS", "ours"), relation("archive", "CONTAINS", "theirs"), relation("ours", "CONTAINS", "std"), relation("theirs", "CONTAINS", "std")}, unknown},
+		"another one that says it differently":       {[]string{ours, theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "std"), relation("theirs", "STATIC_LINK", "std")}, unknown},
+		"another one that needs the same module":     {[]string{ours, theirs, mine, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "main"), relation("main", "DEPENDS_ON", "std"), relation("theirs", "CONTAINS", "main")}, unknown},
+		"the program stands beside an archive of it": {[]string{archive, ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "archive"), relation("archive", "CONTAINS", "ours"), relation("archive", "CONTAINS", "std")}, unknown},
+		"it describes nothing":                       {[]string{ours, std}, nil, unknown},
+		"in a circle":                                {[]string{mine, std}, []string{relation("main", "DEPENDS_ON", "std"), relation("std", "DEPENDS_ON", "main")}, unknown},
+		"about something else":                       {[]string{theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "theirs")}, unknown},
+		"sources that it was built from":             {[]string{source, mine, std}, []string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "main"), relation("main", "DEPENDS_ON", "std")}, want},
+		"sources of something else":                  {[]string{source, std}, []string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "std")}, unknown},
+		"sources with a program in them":             {[]string{source, mine, theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "main"), relation("source", "CONTAINS", "theirs"), relation("theirs", "CONTAINS", "std")}, unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := Target{Name: "doc"}
+			text := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[` + strings.Join(c.packages, ",") + `],"relationships":[` + strings.Join(c.relations, ",") + `]}`
+			if err := parseDocument(&doc, []byte(text), "doc"); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, check([]Target{program, doc})); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(c.want, check([]Target{doc, program})); diff != "" {
+				t.Error("in the other order", diff)
+			}
+			if got := check([]Target{doc}); got["GO-2099-0003"] != Unknown {
+				t.Errorf("alone: %v", got)
+			}
+		})
 	}
-	doc.sources = false
-	want["GO-2099-0002"], want["GO-2099-0003"], want["GO-2099-0005"] = Unknown, Unknown, Unknown
-	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
-		t.Error(diff)
+	// What sources name and no program has is required, when the programs were built from them; a program in them may call it.
+	evil := `{"SPDXID":"SPDXRef-evil","name":"evil","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/evil@v1.0.0"}]}`
+	db = records{record("GO-2099-0009", "example.org/evil", critical, `,"ecosystem_specific":{"imports":[{"path":"example.org/evil","symbols":["Bad"]}]}`)}
+	for holder, want := range map[string]Reach{"main": Required, "source": Required, "theirs": Unknown} {
+		doc := Target{Name: "doc"}
+		text := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[` + strings.Join([]string{source, mine, theirs, evil}, ",") + `],"relationships":[` +
+			strings.Join([]string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "main"), relation("source", "CONTAINS", "theirs"), relation(holder, "CONTAINS", "evil")}, ",") + `]}`
+		if err := parseDocument(&doc, []byte(text), "doc"); err != nil {
+			t.Fatal(err)
+		}
+		if got := check([]Target{program, doc}); got["GO-2099-0009"] != want {
+			t.Errorf("held by %s: %v", holder, got)
+		}
 	}
 }
 
@@ -295,6 +342,8 @@ func TestRead(t *testing.T) {
 		"CycloneDX":                    {"a.cdx.json", cdx, []string{"a@1", "b@2"}, 0, ""},
 		"a statement with one":         {"a.json", `{"_type":"https://in-toto.io/Statement/v1","predicate":` + spdx + `}`, []string{"example.org/m@v1.0.0"}, 1, ""},
 		"of a kind without ecosystem":  {"a.json", strings.Replace(spdx, "pkg:golang/example.org/m@v1.0.0", "pkg:generic/m@1", 1), []string{"m@1"}, 2, ""},
+		"two package URLs":             {"a.json", strings.Replace(spdx, `"externalRefs":[`, `"externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/l@v1.0.0"},`, 1), []string{"example.org/l@v1.0.0", "example.org/m@v1.0.0"}, 1, ""},
+		"an archive with nothing in":   {"a.json", `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[{"SPDXID":"SPDXRef-a","name":"a","primaryPackagePurpose":"ARCHIVE","checksums":[{"algorithm":"SHA256","checksumValue":"aa"}]}],"relationships":[{"spdxElementId":"SPDXRef-DOCUMENT","relationshipType":"DESCRIBES","relatedSpdxElement":"SPDXRef-a"}]}`, nil, 1, ""},
 		"a version that is not known":  {"a.json", `{"spdxVersion":"SPDX-9.0"}`, nil, 0, "vuln-input-invalid"},
 		"a purl that is none":          {"a.json", strings.Replace(spdx, "pkg:golang", "golang", 1), nil, 0, "vuln-input-invalid"},
 		"another document":             {"a.json", `{"hello":"world"}`, nil, 0, "vuln-input-invalid"},
