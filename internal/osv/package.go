@@ -3,6 +3,7 @@ package osv
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/package-url/packageurl-go"
 	"golang.org/x/mod/semver"
@@ -28,6 +29,32 @@ func (p Package) String() string {
 func (p Package) Plain() Package {
 	p.Purl = ""
 	return p
+}
+
+// Component is a package URL that stands for all versions of the package, with as much of its own as says in which
+// distribution it is; "" when nothing is known to make one of.
+func (p Package) Component() string {
+	if p.Purl == "" {
+		if p.Ecosystem != "Go" {
+			return ""
+		}
+		return "pkg:golang/" + p.Name
+	}
+	u, err := packageurl.FromString(p.Purl)
+	if err != nil {
+		return ""
+	}
+	var kept packageurl.Qualifiers
+	for _, q := range u.Qualifiers {
+		if q.Key == "upstream" {
+			q.Value, _, _ = strings.Cut(q.Value, "@")
+		}
+		if q.Key == "distro" || q.Key == "upstream" {
+			kept = append(kept, q)
+		}
+	}
+	u.Version, u.Qualifiers, u.Subpath = "", kept, ""
+	return u.ToString()
 }
 
 // ecosystems are OSV's, by the type of a purl.
@@ -146,6 +173,30 @@ func systemPackage(p Package, u packageurl.PackageURL) Package {
 		p.Ecosystem = with("Mageia", major)
 	}
 	return p
+}
+
+// spellings are OSV's names of ecosystems, by their lower case.
+var spellings = sync.OnceValue(func() map[string]string {
+	out := map[string]string{}
+	for _, e := range ecosystems {
+		out[strings.ToLower(e)] = e
+	}
+	for _, e := range []string{"Debian", "Ubuntu", "Alpine", "Wolfi", "Chainguard", "Rocky Linux", "AlmaLinux", "Red Hat", "openSUSE", "SUSE", "openEuler", "Mageia"} {
+		out[strings.ToLower(e)] = e
+	}
+	return out
+})
+
+// canonical spells an ecosystem as OSV does; records of people's own write go for Go.
+func canonical(ecosystem string) string {
+	name, release, more := strings.Cut(ecosystem, ":")
+	if known, ok := spellings()[strings.ToLower(name)]; ok {
+		name = known
+	}
+	if more {
+		name += ":" + release
+	}
+	return name
 }
 
 // base is an ecosystem without its release.

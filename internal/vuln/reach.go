@@ -44,12 +44,14 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbo
 		if len(here) == 0 {
 			continue
 		}
-		found, err := govulncheck(ctx, t.program, here, symbols)
-		if err != nil {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: its symbols cannot be read, so that it is not known what is called: %.200s", t.Name, err))
-		}
-		for _, m := range here {
-			m.take(found, m.elsewhere(t))
+		for _, round := range rounds(here) {
+			found, err := govulncheck(ctx, t.program, round, symbols)
+			if err != nil {
+				r.Notes = append(r.Notes, fmt.Sprintf("%s: its symbols cannot be read, so that it is not known what is called: %.200s", t.Name, err))
+			}
+			for _, m := range round {
+				m.take(found, m.elsewhere(t))
+			}
 		}
 	}
 	for _, m := range all {
@@ -58,6 +60,21 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbo
 		}
 	}
 	return nil
+}
+
+// rounds parts matches so that no two records of a part have one id, which is all that the scan knows them by.
+func rounds(all []*match) (out [][]*match) {
+	for _, m := range all {
+		i := slices.IndexFunc(out, func(round []*match) bool {
+			return !slices.ContainsFunc(round, func(o *match) bool { return o.record != m.record && o.record.ID == m.record.ID })
+		})
+		if i < 0 {
+			i = len(out)
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], m)
+	}
+	return out
 }
 
 // elsewhere holds when all that is vulnerable is so on other systems than the one that the program was built for.
@@ -124,9 +141,17 @@ func (t Target) has(p osv.Package) bool {
 	return slices.ContainsFunc(t.Packages, func(q osv.Package) bool { return q.Name == p.Name && q.Version == p.Version })
 }
 
-// names holds when an affected package says which of its packages or symbols are.
+// names holds when an affected package says which of its packages or symbols are. One that names symbols of no package says
+// nothing that can be looked for.
 func names(affected []osv.Affected) bool {
-	return slices.ContainsFunc(affected, func(a osv.Affected) bool { return len(a.Ecosystem.Imports) > 0 })
+	some := false
+	for _, a := range affected {
+		some = some || len(a.Ecosystem.Imports) > 0
+		if slices.ContainsFunc(a.Ecosystem.Imports, func(i osv.Import) bool { return i.Path == "" }) {
+			return false
+		}
+	}
+	return some
 }
 
 // sighting is what a program says about a record.

@@ -128,10 +128,10 @@ func TestAliasesAreOneFinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Finding{
-		{ID: "GO-2026-0001", Aliases: []string{"CVE-2026-1", "GHSA-aaaa"}, Summary: "About GO-2026-0001", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelCritical, Score: 9.8, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
-		{ID: "CVE-2026-2", Summary: "About CVE-2026-2", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelLow, Score: 1.8, Vector: "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
+		{ID: "GO-2026-0001", Component: "pkg:golang/example.org/m", Aliases: []string{"CVE-2026-1", "GHSA-aaaa"}, Summary: "About GO-2026-0001", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelCritical, Score: 9.8, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
+		{ID: "CVE-2026-2", Component: "pkg:golang/example.org/m", Summary: "About CVE-2026-2", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelLow, Score: 1.8, Vector: "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
 	}
-	if diff := cmp.Diff(want, r.Findings, cmpopts.IgnoreFields(Finding{}, "Package"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, r.Findings, cmpopts.IgnoreFields(Finding{}, "Package"), cmpopts.IgnoreUnexported(Finding{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -144,6 +144,109 @@ func TestSeverity(t *testing.T) {
 		got, ok := ofVector(vector)
 		if ok != (want != "") || ok && got.String() != want {
 			t.Errorf("%s: %v %v", vector, got, ok)
+		}
+	}
+}
+
+// TestWorstSeverity shows that the worst of all that a record says counts, and that what cannot be read may be worse.
+func TestWorstSeverity(t *testing.T) {
+	lowVector := `{"type":"CVSS_V3","score":"CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}`
+	for name, c := range map[string]struct {
+		more, affected string
+		want           Level
+	}{
+		"a low vector and a critical word":    {`,"severity":[` + lowVector + `],"database_specific":{"severity":"CRITICAL"}`, "", LevelCritical},
+		"a low vector, and one of the future": {`,"severity":[` + lowVector + `,{"type":"CVSS_V5","score":"CVSS:5.0/XX:Y"}]`, "", LevelUnknown},
+		"no vector, and a low word":           {`,"severity":[{"type":"CVSS_V3","score":"garbage"}],"database_specific":{"severity":"LOW"}`, "", LevelUnknown},
+		"a critical vector, and no vector":    {`,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},{"type":"X","score":"garbage"}]`, "", LevelCritical},
+		"a score, and a low word":             {`,"severity":[{"type":"CVSS_V3","score":"9.8"}],"database_specific":{"severity":"LOW"}`, "", LevelCritical},
+		"a distribution's word":               {`,"severity":[{"type":"Ubuntu","score":"medium"}]`, "", LevelMedium},
+		"a word that nobody knows":            {`,"severity":[` + lowVector + `],"database_specific":{"severity":"SEVERE"}`, "", LevelUnknown},
+		"low, and the package critical":       {`,"severity":[` + lowVector + `]`, critical, LevelCritical},
+		"critical, and the package low":       {critical, `,"severity":[` + lowVector + `]`, LevelCritical},
+		"nothing":                             {"", "", LevelUnknown},
+		"low":                                 {low, "", LevelLow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Check(context.Background(), []Target{target("pkg:golang/example.org/m@v1.0.0")}, Options{Database: records{record("GO-1", "example.org/m", c.more, c.affected)}, Now: now, Fail: High})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := r.Findings[0]; f.Severity.Level != c.want || f.Offends != (c.want == LevelCritical || c.want == LevelUnknown) {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+// by is a triage that has decided about some ids, in things of one digest only unless that is "".
+type by struct {
+	ids    []string
+	digest string
+}
+
+func (b by) Decide(ids []string, _ osv.Package, digests []string) (Decision, bool) {
+	return Decision{Status: "fixed", Document: "d"}, slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(b.ids, id) }) && (b.digest == "" || slices.Contains(digests, b.digest))
+}
+
+// TestDecidedInPart shows that a decision settles only what it is about: each file, and each record that is joined to others.
+func TestDecidedInPart(t *testing.T) {
+	db := records{record("GO-1", "example.org/m", `,"aliases":["CVE-1"]`, ""), record("GO-2", "example.org/m", `,"aliases":["CVE-2"]`, ""), record("GHSA-x", "example.org/m", `,"aliases":["CVE-1","CVE-2"]`, "")}
+	one, other := target("pkg:golang/example.org/m@v1.0.0"), target("pkg:golang/example.org/m@v1.0.0")
+	other.Name, other.SHA256 = "y", strings.Repeat("b", 64)
+	for name, c := range map[string]struct {
+		db      records
+		targets []Target
+		by      by
+		settled bool
+		notes   int
+	}{
+		"one of two CVEs":         {db, []Target{one}, by{[]string{"CVE-1"}, ""}, false, 1},
+		"one of them by its id":   {db, []Target{one}, by{[]string{"GO-1"}, ""}, false, 1},
+		"both":                    {db, []Target{one}, by{[]string{"CVE-1", "GO-2"}, ""}, true, 0},
+		"what is said to be both": {db, []Target{one}, by{[]string{"GHSA-x"}, ""}, true, 0},
+		"by an alias of another":  {db[:1], []Target{one}, by{[]string{"CVE-1"}, ""}, true, 0},
+		"another's id, one alias": {records{db[0], record("GHSA-y", "example.org/m", `,"aliases":["CVE-1"]`, "")}, []Target{one}, by{[]string{"GO-1"}, ""}, true, 0},
+		"nothing":                 {db, []Target{one}, by{[]string{"CVE-3"}, ""}, false, 0},
+		"in one of two files":     {db[:1], []Target{one, other}, by{[]string{"GO-1"}, one.SHA256}, false, 1},
+		"in the other":            {db[:1], []Target{one, other}, by{[]string{"GO-1"}, other.SHA256}, false, 1},
+		"in the one file":         {db[:1], []Target{one}, by{[]string{"GO-1"}, one.SHA256}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 10 {
+				r, err := Check(context.Background(), c.targets, Options{Database: c.db, Now: now, Fail: Any, Triage: c.by})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(r.Findings) != 1 || r.Findings[0].Offends == c.settled || len(r.Notes) != c.notes {
+					t.Fatalf("%+v %v", r.Findings, r.Notes)
+				}
+			}
+		})
+	}
+}
+
+// TestDecidedByDocument shows that a decision about a program holds in a document that says to hold nothing else.
+func TestDecidedByDocument(t *testing.T) {
+	ours, theirs := strings.Repeat("c", 64), strings.Repeat("d", 64)
+	artifact := func(id, sum string) string {
+		return `{"SPDXID":"SPDXRef-` + id + `","name":"` + id + `","primaryPackagePurpose":"APPLICATION","checksums":[{"algorithm":"SHA256","checksumValue":"` + sum + `"}]}`
+	}
+	relation := func(from, to string) string {
+		return `{"spdxElementId":"SPDXRef-` + from + `","relationshipType":"CONTAINS","relatedSpdxElement":"SPDXRef-` + to + `"}`
+	}
+	for _, c := range []struct {
+		relations string
+		settled   bool
+	}{{relation("ours", "m"), true}, {relation("ours", "m") + "," + relation("theirs", "m"), false}} {
+		doc := Target{Name: "doc", SHA256: strings.Repeat("e", 64)}
+		text := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[` + artifact("ours", ours) + "," + artifact("theirs", theirs) + `,{"SPDXID":"SPDXRef-m","name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]}],"relationships":[` + c.relations + `]}`
+		if err := parseDocument(&doc, []byte(text), "doc"); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Check(context.Background(), []Target{doc}, Options{Database: records{record("GO-1", "example.org/m", "", "")}, Now: now, Fail: Any, Triage: by{[]string{"GO-1"}, ours}})
+		if err != nil || r.Findings[0].Offends == c.settled {
+			t.Errorf("%v %+v", err, r)
 		}
 	}
 }
@@ -191,7 +294,7 @@ func TestReach(t *testing.T) {
 	build(t, dir)
 	db := records{
 		stdlib("GO-2099-0001", `[{"path":"strings","symbols":["ToUpper"]}]`), stdlib("GO-2099-0002", `[{"path":"strings","symbols":["NewReplacer"]}]`),
-		stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`), stdlib("GO-2099-0005", `[{"path":"strings","symbols":["ToUpper"],"goos":["plan9"]}]`), strings.Replace(record("GO-2099-0004", "stdlib", "", ""), `,{"fixed":"1.2.0"}`, "", 1),
+		stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`), stdlib("GO-2099-0006", `[{"symbols":["Get"]}]`), stdlib("GO-2099-0007", `[{"path":"net/http","symbols":["Get"]}]`), stdlib("GO-2099-0007", `[{"path":"strings","symbols":["ToUpper"]}]`), stdlib("GO-2099-0005", `[{"path":"strings","symbols":["ToUpper"],"goos":["plan9"]}]`), strings.Replace(record("GO-2099-0004", "stdlib", "", ""), `,{"fixed":"1.2.0"}`, "", 1),
 	}
 	check := func(targets []Target) map[string]Reach {
 		t.Helper()
@@ -215,7 +318,7 @@ func TestReach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Imported, "GO-2099-0003": Required, "GO-2099-0004": Unknown, "GO-2099-0005": Required}
+	want := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Imported, "GO-2099-0003": Required, "GO-2099-0004": Unknown, "GO-2099-0005": Required, "GO-2099-0006": Unknown, "GO-2099-0007": Called}
 	if diff := cmp.Diff(want, check(targets)); diff != "" {
 		t.Error(diff)
 	}
@@ -232,7 +335,7 @@ func TestReach(t *testing.T) {
 	}
 	ours, theirs := artifact("ours", "APPLICATION", "PROGRAM"), artifact("theirs", "APPLICATION", strings.Repeat("b", 64))
 	source, archive := `{"SPDXID":"SPDXRef-source","name":"source","primaryPackagePurpose":"SOURCE"}`, artifact("archive", "ARCHIVE", strings.Repeat("c", 64))
-	unknown := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Unknown, "GO-2099-0003": Unknown, "GO-2099-0004": Unknown, "GO-2099-0005": Unknown}
+	unknown := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Unknown, "GO-2099-0003": Unknown, "GO-2099-0004": Unknown, "GO-2099-0005": Unknown, "GO-2099-0006": Unknown, "GO-2099-0007": Called}
 	for name, c := range map[string]struct {
 		packages, relations []string
 		want                map[string]Reach
@@ -431,7 +534,7 @@ func TestStatementAndSarif(t *testing.T) {
 		}
 	}
 	again, err := Check(context.Background(), r.Targets, Options{Database: records{record("GO-1", "example.org/m", critical, "")}, Now: now, Fail: Any})
-	if err != nil || cmp.Diff(r, again, cmpopts.IgnoreUnexported(Target{})) != "" {
+	if err != nil || cmp.Diff(r, again, cmpopts.IgnoreUnexported(Target{}, Finding{})) != "" {
 		t.Error("the same bytes and the same database gave another report")
 	}
 }
