@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/osv"
 )
@@ -503,6 +504,117 @@ func TestReadModFile(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"example.org/a@v1.0.0", "example.org/b", "example.org/d@v2.0.0", "stdlib@1.26.8"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestReplacedByVersion shows that a replacement of a version goes before one of all, as it does for Go; and that what lies
+// beside go.mod is named.
+func TestReplacedByVersion(t *testing.T) {
+	text := "module x\n\ngo 1.26\n\nrequire example.org/m v1.0.0\n\nreplace example.org/m => example.org/fork v1.9.0\n\nreplace example.org/m v1.0.0 => example.org/bad v1.0.0\n"
+	dir := folder(t, map[string]string{"go.mod": text, "deps.cdx.json": "{}", "bin/x": "\x7fELF", "tools/go.mod": "module y", "main.go": "package main"})
+	targets, err := Read(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range targets[0].Packages {
+		got = append(got, p.String())
+	}
+	if diff := cmp.Diff([]string{"example.org/bad@v1.0.0", "stdlib@1.26.0"}, got); diff != "" {
+		t.Error(diff)
+	}
+	notes := strings.Join(targets[0].Notes, "\n")
+	for _, want := range []string{"deps.cdx.json", "bin/x", "tools/go.mod", "3 programs", "line go 1.26"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("%s is not mentioned: %s", want, notes)
+		}
+	}
+}
+
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		p := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestReadFolder shows that what is in a folder is read or named.
+func TestReadFolder(t *testing.T) {
+	spdx := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[{"SPDXID":"SPDXRef-m","name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]}]}`
+	cdx := `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"a","purl":"pkg:npm/a@1"}]}`
+	tar := strings.Repeat("x", 257) + "ustar"
+	about := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[{"SPDXID":"SPDXRef-a","name":"a","primaryPackagePurpose":"ARCHIVE","checksums":[{"algorithm":"SHA256","checksumValue":"` + digest.Bytes([]byte(tar)) + `"}]},{"SPDXID":"SPDXRef-m","name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]}],"relationships":[{"spdxElementId":"SPDXRef-DOCUMENT","relationshipType":"DESCRIBES","relatedSpdxElement":"SPDXRef-a"}]}`
+	for name, c := range map[string]struct {
+		files   map[string]string
+		targets int
+		note    string
+		code    string
+	}{
+		"under other names":       {map[string]string{"a.spdx": "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\nSPDXID: SPDXRef-DOCUMENT\nDocumentName: d\nDocumentNamespace: https://example.org/d\n", "DEPS.CDX.JSON": cdx, "deps.cdx": cdx, "x.json": spdx, "package.json": `{"name":"x"}`}, 4, "", ""},
+		"an archive":              {map[string]string{"a.spdx.json": spdx, "p.tar.gz": "x", "q": "PK\x03\x04", "r": tar}, 1, "3 archives", ""},
+		"one that is described":   {map[string]string{"a.spdx.json": about, "r": tar}, 1, "", ""},
+		"a program in C":          {map[string]string{"a.spdx.json": spdx, "p": "\x7fELF and nothing more"}, 1, "1 programs", ""},
+		"no more than an archive": {map[string]string{"p.tar.gz": "x"}, 0, "", "vuln-input-invalid"},
+		"broken":                  {map[string]string{"a.spdx.json": spdx, "x": `{"bomFormat":"CycloneDX"`}, 0, "", "vuln-input-invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			targets, err := Read(context.Background(), folder(t, c.files))
+			if gate.Code(err) != c.code || len(targets) != c.targets {
+				t.Fatalf("%v, %d targets", err, len(targets))
+			}
+			if err != nil {
+				return
+			}
+			if notes := strings.Join(targets[0].Notes, "\n"); !strings.Contains(notes, c.note) || c.note == "" && notes != "" {
+				t.Error(notes)
+			}
+		})
+	}
+	dir, outside := folder(t, map[string]string{"a.spdx.json": spdx}), folder(t, map[string]string{"b.spdx.json": spdx})
+	for name, to := range map[string]string{"within": "a.spdx.json", "out": filepath.Join(outside, "b.spdx.json"), "away": outside, "broken": "nowhere"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	targets, err := Read(context.Background(), dir)
+	if err != nil || len(targets) != 1 || !strings.Contains(strings.Join(targets[0].Notes, "\n"), "3 links") {
+		t.Errorf("%v %+v", err, targets)
+	}
+	if os.Getuid() > 0 {
+		if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("\x7fELF"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(context.Background(), dir); gate.Code(err) != "vuln-input-invalid" {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReadEnds shows that reading ends when it is told to, and that what never ends is not read.
+func TestReadEnds(t *testing.T) {
+	dir := folder(t, map[string]string{"big": "\x7fELF"})
+	if err := os.Truncate(filepath.Join(dir, "big"), 1<<36); err != nil {
+		t.Skip(err)
+	}
+	for _, p := range []string{dir, filepath.Join(dir, "big")} {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		if _, err := Read(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		cancel()
+	}
+	if runtime.GOOS != "windows" {
+		if _, err := Read(context.Background(), os.DevNull); gate.Code(err) != "vuln-input-invalid" {
+			t.Error(err)
+		}
 	}
 }
 
