@@ -108,6 +108,26 @@ func TestEcosystems(t *testing.T) {
 	}
 }
 
+// TestComponent shows that a component names its package in every version, and nothing else.
+func TestComponent(t *testing.T) {
+	for purl, want := range map[string]string{
+		"pkg:golang/example.org/m@v1.0.0#cmd/x": "pkg:golang/example.org/m", "pkg:npm/%40scope/name@1.0.0": "pkg:npm/%40scope/name",
+		"pkg:deb/debian/libssl3@3.0.1-1?arch=amd64&distro=debian-12&upstream=openssl%403.0.1-1": "pkg:deb/debian/libssl3?distro=debian-12&upstream=openssl",
+	} {
+		p, err := FromPurl(purl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := FromPurl(p.Component())
+		if err != nil || p.Component() != want || q.Name != p.Name || q.Ecosystem != p.Ecosystem || q.Version != "" {
+			t.Errorf("%s: %s %+v %v", purl, p.Component(), q, err)
+		}
+	}
+	if got := (Package{Ecosystem: "Go", Name: "stdlib"}).Component(); got != "pkg:golang/stdlib" {
+		t.Error(got)
+	}
+}
+
 func TestFromPurl(t *testing.T) {
 	for purl, want := range map[string]Package{
 		"pkg:golang/example.org/m@v1.0.0": {Ecosystem: "Go", Name: "example.org/m", Version: "v1.0.0"},
@@ -119,6 +139,7 @@ func TestFromPurl(t *testing.T) {
 		"pkg:deb/debian/libssl3@3.0.1-1?epoch=1&distro=debian-12":                               {Ecosystem: "Debian:12", Name: "libssl3", Version: "1:3.0.1-1"},
 		"pkg:apk/alpine/musl@1.2.5-r0?distro=alpine-3.20.3":                                     {Ecosystem: "Alpine:v3.20", Name: "musl", Version: "1.2.5-r0"},
 		"pkg:rpm/rocky/bash@5.1-1.el9?distro=rocky-9.4":                                         {Ecosystem: "Rocky Linux:9", Name: "bash", Version: "5.1-1.el9"},
+		"pkg:rpm/rocky/bash-doc@5.1-1.el9?distro=rocky-9.4&upstream=bash-5.1-1.el9.src.rpm":     {Ecosystem: "Rocky Linux:9", Name: "bash", Version: "5.1-1.el9"},
 		"pkg:oci/image@sha256%3Aabc":                                                            {Name: "image", Version: "sha256:abc"},
 	} {
 		got, err := FromPurl(purl)

@@ -124,7 +124,9 @@ func GoVersion(v string) string {
 // distributions write advisories about sources.
 func systemPackage(p Package, u packageurl.PackageURL) Package {
 	q := u.Qualifiers.Map()
-	if source, _, _ := strings.Cut(q["upstream"], "@"); source != "" {
+	if name, ok := strings.CutSuffix(q["upstream"], ".src.rpm"); ok && u.Type == packageurl.TypeRPM {
+		p.Name = cutLast(cutLast(name)) // NAME-VERSION-RELEASE
+	} else if source, _, _ := strings.Cut(q["upstream"], "@"); source != "" {
 		p.Name = source
 		if _, version, ok := strings.Cut(q["upstream"], "@"); ok && version != "" {
 			p.Version = version
@@ -173,6 +175,14 @@ func systemPackage(p Package, u packageurl.PackageURL) Package {
 		p.Ecosystem = with("Mageia", major)
 	}
 	return p
+}
+
+// cutLast gives what is before the last hyphen.
+func cutLast(s string) string {
+	if i := strings.LastIndexByte(s, '-'); i > 0 {
+		return s[:i]
+	}
+	return s
 }
 
 // spellings are OSV's names of ecosystems, by their lower case.
