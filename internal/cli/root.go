@@ -65,7 +65,7 @@ type app struct {
 
 // Main runs the command line and gives the exit code.
 func Main(args []string, streams Streams, build Build) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
 	out := ui.NewOutput(streams.Out)
 	streams.Out = out
@@ -93,6 +93,18 @@ func Main(args []string, streams Streams, build Build) int {
 		a.reportJSON(err, code)
 	}
 	return code
+}
+
+// interruptible gives a context that the first signal to end cancels; the second ends the process as if nobody listened. A
+// terminal that is closed is one, unless who started this wants it to outlive that (nohup).
+func interruptible() (context.Context, context.CancelFunc) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // Root gives the command tree, for the generated reference, man pages and completion.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sello-release/sello/internal/osv"
 	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/vex"
@@ -74,6 +75,10 @@ func vexStatement(o *release.VEXOptions, text string) error {
 	switch {
 	case s.Vulnerability.Name == "":
 		return usage("it is not said which vulnerability this is about", "add --id")
+	case !osv.ValidID(s.Vulnerability.Name):
+		return usage(fmt.Sprintf("--id %.100q is no id of a vulnerability", s.Vulnerability.Name), "give the one that sello vuln shows, such as GO-2026-1234")
+	case slices.ContainsFunc(s.Vulnerability.Aliases, func(id string) bool { return !osv.ValidID(id) }):
+		return usage("--alias is no id of a vulnerability", "give one such as CVE-2026-1234")
 	case !slices.Contains(vex.Statuses, s.Status):
 		return usage(fmt.Sprintf("--status does not take %q%s", s.Status, didYouMean(s.Status, vex.Statuses)), "one of "+strings.Join(vex.Statuses, ", "))
 	case s.Justification != "" && !slices.Contains(vex.Justifications, s.Justification):
@@ -81,6 +86,12 @@ func vexStatement(o *release.VEXOptions, text string) error {
 	case len(o.Products) == 0 && len(o.Components) == 0:
 		return usage("it is not said in which part of the project the vulnerability is", "add --component, the package URL that sello vuln shows, such as pkg:golang/example.org/m")
 	}
+	for _, purl := range append(o.Products[:len(o.Products):len(o.Products)], o.Components...) {
+		if _, err := osv.FromPurl(purl); err != nil {
+			return usage(fmt.Sprintf("%.200q is no package URL", purl), "give the one that sello vuln shows, such as pkg:golang/example.org/m")
+		}
+	}
+	text = strings.TrimSpace(text)
 	switch s.Status {
 	case vex.Affected:
 		s.ActionStatement = text
@@ -126,7 +137,7 @@ decided and until when. A signature that is there is replaced.`,
 
 func (a *app) showDecided(made *release.Decided) error {
 	return a.result(made, func() {
-		a.printf("%s decided, until %s\n  %s\n  %s\n", made.Identity, made.Expires.Format("2006-01-02"), shown(made.Path), shown(made.Bundle))
+		a.printf("%s decided, until %s\n  %s\n  %s\n", made.Identity, until(made.Expires), shown(made.Path), shown(made.Bundle))
 		a.next("git add " + shown(made.Path) + " " + shown(made.Bundle) + "   # it counts once it is merged")
 	})
 }
@@ -158,6 +169,9 @@ manager's and must not have expired (exit code 3).`,
 			}
 			var out []checkedVEX
 			for _, name := range args {
+				if of, ok := strings.CutSuffix(name, vex.BundleSuffix); ok && slices.Contains(args, of) {
+					continue // the signature of another, which is looked at with it
+				}
 				c, err := checkVEX(name, t)
 				if err != nil {
 					return err
@@ -168,7 +182,7 @@ manager's and must not have expired (exit code 3).`,
 				for _, c := range out {
 					who := "not asked who signed it"
 					if c.Signed != nil {
-						who = fmt.Sprintf("decided by %s, until %s", c.Signed.Identity, c.Signed.Expires.Format("2006-01-02"))
+						who = fmt.Sprintf("decided by %s, until %s", c.Signed.Identity, until(c.Signed.Expires))
 					}
 					a.printf("%s: %d statements, %s\n", c.Path, c.Statements, who)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ signed and that have not expired; without, --vex is believed as it is.`,
 			if err != nil {
 				return err
 			}
-			report.Notes = append(report.Notes, set.Ignored...)
+			report.Notes = append(append(report.Notes, set.Ignored...), set.Unused()...)
 			if err := a.showVulnerabilities(report, f.format); err != nil {
 				return err
 			}
@@ -69,7 +70,7 @@ signed and that have not expired; without, --vex is believed as it is.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.db, "db", "", "database: a folder, a zip, or the https URL of an OSV API")
-	flags.StringVar(&f.asOf, "as-of", "72h", "how old the database may be; 0 for any age")
+	flags.StringVar(&f.asOf, "as-of", "72h", "how old the database may be, such as 72h or 3d; 0 for any age")
 	flags.StringVar(&f.fail, "fail", string(vuln.Reachable), "what is refused: reachable, high, any or never")
 	flags.StringVar(&f.format, "format", "table", "report as table, json, sarif, or statement (in-toto)")
 	flags.StringArrayVar(&f.vex, "vex", nil, "OpenVEX document with decisions; may be repeated")
@@ -101,14 +102,16 @@ func (a *app) vulnOptions(f vulnFlags) (o vuln.Options, set *vex.Set, err error)
 	switch {
 	case f.db == "":
 		return o, nil, usage("it is not said which database of vulnerabilities to ask", "add --db FOLDER, a mirror of OSV or of Go's database, or --db https://api.osv.dev")
+	case slices.Contains([]string{"low", "medium", "critical"}, f.fail):
+		return o, nil, usage(fmt.Sprintf("--fail does not take %q", f.fail), "high refuses high and critical ones, any refuses all; or one of "+strings.Join(vuln.Thresholds, ", "))
 	case !slices.Contains(vuln.Thresholds, f.fail):
 		return o, nil, usage(fmt.Sprintf("--fail does not take %q%s", f.fail, didYouMean(f.fail, vuln.Thresholds)), "one of "+strings.Join(vuln.Thresholds, ", "))
 	case !slices.Contains(vulnFormats, f.format):
 		return o, nil, usage(fmt.Sprintf("--format does not take %q%s", f.format, didYouMean(f.format, vulnFormats)), "one of "+strings.Join(vulnFormats, ", "))
 	}
 	o = vuln.Options{Fail: vuln.Threshold(f.fail), Now: time.Now(), Symbols: readSymbols}
-	if o.AsOf, err = time.ParseDuration(f.asOf); err != nil || o.AsOf < 0 {
-		return o, nil, usage(fmt.Sprintf("--as-of %q is no duration", f.asOf), "write hours, such as 72h")
+	if o.AsOf, err = age(f.asOf); err != nil || o.AsOf < 0 {
+		return o, nil, usage(fmt.Sprintf("--as-of %q is no duration", f.asOf), "write hours or days, such as 72h or 3d")
 	}
 	if o.Database, err = osv.Open(f.db); err != nil {
 		return o, nil, err
@@ -116,6 +119,23 @@ func (a *app) vulnOptions(f vulnFlags) (o vuln.Options, set *vex.Set, err error)
 	set = &vex.Set{Products: f.products}
 	o.Triage = set
 	return o, set, a.readVEX(f, set, o.Now)
+}
+
+// age reads a duration, which may be in days.
+func age(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(text)
+}
+
+// until shows the end of a decision: the day, and the time when it is near.
+func until(t time.Time) string {
+	if left := time.Until(t); left < 48*time.Hour && left > -48*time.Hour {
+		return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	}
+	return t.UTC().Format(time.DateOnly)
 }
 
 // readVEX reads the documents with decisions.
@@ -216,7 +236,7 @@ func vulnNotes(f vuln.Finding) (notes []string) {
 			text += ": " + d.Text
 		}
 		if d.By != "" {
-			text += fmt.Sprintf(" (%s, until %s)", d.By, d.Expires.Format("2006-01-02"))
+			text += fmt.Sprintf(" (%s, until %s)", d.By, until(d.Expires))
 		}
 		add("decided", text)
 	}

@@ -92,7 +92,10 @@ func (a *api) Find(ctx context.Context, packages []Package) (*Found, error) {
 		return nil, err
 	}
 	found.Total = len(found.Records)
-	return found.finish(w, covered), nil
+	for e := range covered {
+		found.Covered = append(found.Covered, e)
+	}
+	return found.finish(w), nil
 }
 
 // ids gives the ids of all records about what is asked, page after page.
@@ -128,7 +131,7 @@ func (a *api) ids(ctx context.Context, queries []query) ([]string, error) {
 		}
 		for i, r := range answer.Results {
 			for _, v := range r.Vulns {
-				if !plainID(v.ID) {
+				if !ValidID(v.ID) {
 					return nil, a.fault(fmt.Errorf("id %.100q", v.ID))
 				}
 				ids = append(ids, v.ID)

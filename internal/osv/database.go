@@ -1,6 +1,8 @@
 package osv
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,9 +21,10 @@ type Source interface {
 // Found is what a database has about some packages.
 type Found struct {
 	URI     string    // where it came from, as the caller named it
-	Newest  time.Time // when the database was last changed: what its index says, else the newest record
+	Newest  time.Time // when it was last changed about what was asked: what its index says, else the newest record
 	Total   int       // records that were looked at
 	Records []*Record // by id
+	Changed []Changed // by ecosystem that was asked for and that the database has, sorted
 	Covered []string  // ecosystems of which the database has any record, sorted
 	Notes   []string  // what was asked for and could not be answered
 }
@@ -36,31 +39,6 @@ func Open(name string) (Source, error) {
 		return newAPI(name), nil
 	}
 	return folder{path: name}, nil
-}
-
-// TooOld refuses a database that was last changed longer ago than asOf, or in a future that no clock excuses.
-func (f *Found) TooOld(now time.Time, asOf time.Duration) error {
-	const skew = 24 * time.Hour
-	age := now.Sub(f.Newest)
-	switch {
-	case f.Newest.IsZero():
-		return &gate.Refusal{Code: "vuln-db-stale", Where: f.URI, What: "the database does not say when it was last changed", Expected: "changed within " + days(asOf), Actual: "no record, and no index with a time",
-			Fix: "mirror the database again"}
-	case age > asOf:
-		return &gate.Refusal{Code: "vuln-db-stale", Where: f.URI, What: "the database of vulnerabilities is older than allowed", Expected: "changed within " + days(asOf),
-			Actual: fmt.Sprintf("last changed %s, %s ago", f.Newest.UTC().Format(time.RFC3339), days(age)), Fix: "mirror the database again; or allow an older one (as-of), which hides what was found since"}
-	case age < -skew:
-		return &gate.Refusal{Code: "vuln-db-stale", Where: f.URI, What: "the database claims to be of the future, so that it would never grow old", Expected: "a time that has been", Actual: f.Newest.UTC().Format(time.RFC3339),
-			Fix: "check this machine's clock; else mirror the database again, from whom you trust"}
-	}
-	return nil
-}
-
-func days(d time.Duration) string {
-	if d >= 48*time.Hour {
-		return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
-	}
-	return d.Round(time.Minute).String()
 }
 
 // wanted are the packages that are asked for, by key.
@@ -85,17 +63,13 @@ func (w wanted) ecosystem(name string) bool {
 	return false
 }
 
-// finish sorts, and says about which ecosystems the database knows nothing.
-func (f *Found) finish(w wanted, covered map[string]bool) *Found {
-	slices.SortFunc(f.Records, func(a, b *Record) int { return strings.Compare(a.ID, b.ID) })
-	f.Records = slices.CompactFunc(f.Records, func(a, b *Record) bool { return a.ID == b.ID })
-	for e := range covered {
-		f.Covered = append(f.Covered, e)
-	}
+// finish sorts, keeps of records of one id the newest, and says about which ecosystems the database knows nothing.
+func (f *Found) finish(w wanted) *Found {
+	f.newest()
 	slices.Sort(f.Covered)
 	missing := map[string]int{}
 	for k := range w {
-		if !covered[k.ecosystem] {
+		if !slices.Contains(f.Covered, k.ecosystem) {
 			missing[k.ecosystem]++
 		}
 	}
@@ -104,4 +78,36 @@ func (f *Found) finish(w wanted, covered map[string]bool) *Found {
 	}
 	slices.Sort(f.Notes)
 	return f
+}
+
+// newest keeps of records of one id those that were changed last. Where these differ all are kept, and each is judged.
+func (f *Found) newest() {
+	slices.SortFunc(f.Records, func(a, b *Record) int {
+		return cmp.Or(strings.Compare(a.ID, b.ID), b.Modified.Compare(a.Modified), bytes.Compare(a.raw, b.raw))
+	})
+	f.Records = slices.CompactFunc(f.Records, func(a, b *Record) bool { return a.ID == b.ID && bytes.Equal(a.raw, b.raw) })
+	var kept []*Record
+	var several []string
+	for _, r := range f.Records {
+		last := len(kept) - 1
+		if last >= 0 && kept[last].ID == r.ID {
+			several = append(several, r.ID)
+			if r.Modified.Before(kept[last].Modified) {
+				continue
+			}
+		}
+		kept = append(kept, r)
+	}
+	f.Records = kept
+	if several = slices.Compact(several); len(several) > 0 {
+		f.Notes = append(f.Notes, fmt.Sprintf("%d records are in the database more than once, and differ: the newest counts, and each of equal age: %s", len(several), some(several)))
+	}
+}
+
+// some names the first few.
+func some(names []string) string {
+	if len(names) > 5 {
+		return fmt.Sprintf("%s, and %d more", strings.Join(names[:5], ", "), len(names)-5)
+	}
+	return strings.Join(names, ", ")
 }

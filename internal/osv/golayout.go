@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/gate"
@@ -26,33 +27,52 @@ type goIndex struct {
 	} `json:"vulns"`
 }
 
+// goMirror is a mirror of Go's vulnerability database, whose index says what is in it.
+type goMirror struct {
+	named map[string]bool // ids
+}
+
+// has holds for the index's own files, and for records that it names. Others are like any in a folder.
+func (m *goMirror) has(p string) bool {
+	name := strings.TrimSuffix(path.Base(p), ".gz")
+	id, record := strings.CutSuffix(name, ".json")
+	switch path.Base(path.Dir(p)) {
+	case "index":
+		return name == "db.json" || name == "modules.json" || name == "vulns.json"
+	case "ID":
+		return record && (m.named[id] || id == "index")
+	}
+	return false
+}
+
 // goLayout reads what the index of a mirror of Go's vulnerability database names for the modules that are wanted.
-func (l *loader) goLayout(ctx context.Context, root *os.Root, dir string) error {
+func (l *loader) goLayout(ctx context.Context, root *os.Root, dir string) (*goMirror, error) {
 	var db struct {
 		Modified time.Time `json:"modified"`
 	}
 	if err := readIndex(root, path.Join(dir, "index", "db.json"), &db); err != nil {
-		return err
+		return nil, err
 	}
 	var modules []goIndex
 	name := path.Join(dir, "index", "modules.json")
 	if err := readIndex(root, name, &modules); err != nil {
-		return err
+		return nil, err
 	}
-	l.mu.Lock()
-	l.newer(db.Modified)
-	l.covered["Go"] = l.covered["Go"] || len(modules) > 0
-	l.mu.Unlock()
+	mirror := &goMirror{named: map[string]bool{}}
+	in := &part{stated: db.Modified}
+	if len(modules) > 0 {
+		in.newest = map[string]time.Time{"Go": db.Modified}
+	}
+	l.mirrors = append(l.mirrors, in)
 	asked := map[string]bool{}
 	for _, m := range modules {
-		if !l.want[keyOf("Go", m.Path)] {
-			continue
-		}
+		wanted := l.want[keyOf("Go", m.Path)]
 		for _, v := range m.Vulns {
-			if !plainID(v.ID) {
-				return invalid(name, fmt.Errorf("id %.100q", v.ID))
+			if !ValidID(v.ID) {
+				return nil, invalid(name, fmt.Errorf("id %.100q", v.ID))
 			}
-			if asked[v.ID] {
+			mirror.named[v.ID] = true
+			if !wanted || asked[v.ID] {
 				continue
 			}
 			asked[v.ID] = true
@@ -60,15 +80,15 @@ func (l *loader) goLayout(ctx context.Context, root *os.Root, dir string) error 
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				return l.goRecord(root, path.Join(dir, "ID", v.ID+".json"))
+				return l.goRecord(root, path.Join(dir, "ID", v.ID+".json"), in)
 			})
 		}
 	}
-	return nil
+	return mirror, nil
 }
 
-func (l *loader) goRecord(root *os.Root, name string) error {
-	err := l.file(root, name)
+func (l *loader) goRecord(root *os.Root, name string, in *part) error {
+	err := l.file(root, name, in)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &gate.Refusal{Code: "vuln-db-invalid", Where: name, What: "the index of the vulnerability database names a record that is not there", Expected: name, Actual: "no such file", Fix: "mirror the database again"}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/osv-scalibr/semantic"
 	"golang.org/x/mod/semver"
@@ -28,10 +29,10 @@ type Judgement struct {
 	Matched []Affected
 }
 
-// Judge says whether the record concerns the package. A record that was withdrawn concerns nobody.
-func (r *Record) Judge(p Package) Judgement {
+// Judge says whether the record concerns the package. A record that was withdrawn by now concerns nobody.
+func (r *Record) Judge(p Package, now time.Time) Judgement {
 	var j Judgement
-	if r.Withdrawn != nil {
+	if r.Withdrawn != nil && !r.Withdrawn.After(now) {
 		return j
 	}
 	want := keyOf(p.Ecosystem, p.Name)
@@ -78,7 +79,7 @@ func (a Affected) fixed() (out []string) {
 func (a Affected) judge(p Package) (Verdict, string) {
 	version := strings.TrimSpace(p.Version)
 	if version != "" && slices.ContainsFunc(a.Versions, func(v string) bool {
-		return v == version || p.Ecosystem == "Go" && strings.TrimPrefix(v, "v") == strings.TrimPrefix(version, "v")
+		return v == version || p.Ecosystem == "Go" && goVersion(p.Name, v) == goVersion(p.Name, version)
 	}) {
 		return IsAffected, ""
 	}
@@ -108,6 +109,14 @@ func (a Affected) judge(p Package) (Verdict, string) {
 		return Undecided, undecided
 	}
 	return Unaffected, ""
+}
+
+// goVersion spells a version in one way: releases of Go itself are written as go1.26.8, too.
+func goVersion(module, v string) string {
+	if module == "stdlib" || module == "toolchain" {
+		v = GoVersion(v)
+	}
+	return strings.TrimPrefix(v, "v")
 }
 
 // judge places a version on a range. See the OSV schema, Evaluation.

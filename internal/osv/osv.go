@@ -23,7 +23,6 @@ package osv
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -154,25 +153,22 @@ func Parse(data []byte, where string) (*Record, error) {
 	if err := strictjson.Unmarshal(data, r); err != nil {
 		return nil, invalid(where, err)
 	}
-	switch {
-	case r.SchemaVersion != "" && !strings.HasPrefix(r.SchemaVersion, "1."):
-		return nil, &gate.Refusal{Code: "vuln-record-schema", Where: where, What: "a vulnerability record is of a schema that is not known here",
-			Expected: "schema_version 1.x", Actual: fmt.Sprintf("%.40q", r.SchemaVersion), Fix: "use a newer Sello, or a database in OSV schema 1.x"}
-	case !plainID(r.ID):
-		return nil, invalid(where, errors.New("no id, or one that is none"))
-	case r.Modified.IsZero():
-		return nil, invalid(where, errors.New("no time of modification"))
+	if err := checkHead(r.SchemaVersion, r.ID, r.Modified, where); err != nil {
+		return nil, err
+	}
+	for i := range r.Affected {
+		r.Affected[i].Package.Ecosystem = canonical(r.Affected[i].Package.Ecosystem)
 	}
 	for _, a := range r.Aliases {
-		if !plainID(a) {
+		if !ValidID(a) {
 			return nil, invalid(where, fmt.Errorf("alias %.100q", a))
 		}
 	}
 	return r, nil
 }
 
-// plainID holds for what identifiers consist of, so that one can be a file's name and a part of a URL.
-func plainID(id string) bool {
+// ValidID holds for what identifiers of vulnerabilities consist of, so that one can be a file's name and a part of a URL.
+func ValidID(id string) bool {
 	return id != "" && len(id) <= 200 && id[0] != '.' && id[0] != '-' &&
 		strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:") == ""
 }

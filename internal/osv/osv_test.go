@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +64,7 @@ func TestJudge(t *testing.T) {
 			if c.name == "" {
 				c.name = "example.org/m"
 			}
-			got := r.Judge(Package{Ecosystem: c.ecosystem, Name: c.name, Version: c.version})
+			got := r.Judge(Package{Ecosystem: c.ecosystem, Name: c.name, Version: c.version}, time.Now())
 			if got.Verdict != c.want || (got.Verdict == Undecided) != (got.Why != "") {
 				t.Errorf("got %v, %q", got.Verdict, got.Why)
 			}
@@ -70,7 +72,12 @@ func TestJudge(t *testing.T) {
 				t.Errorf("fixed in %v, want %v", got.Fixed, c.fixed)
 			}
 			now := time.Now()
-			if r.Withdrawn = &now; r.Judge(Package{Ecosystem: "Go", Name: "example.org/m", Version: "v1.0.0"}).Verdict != Unaffected {
+			later := now.Add(time.Hour)
+			r.Withdrawn = &later
+			if soon := r.Judge(Package{Ecosystem: c.ecosystem, Name: c.name, Version: c.version}, now); soon.Verdict != c.want {
+				t.Errorf("to be withdrawn: %v", soon.Verdict)
+			}
+			if r.Withdrawn = &now; r.Judge(Package{Ecosystem: "Go", Name: "example.org/m", Version: "v1.0.0"}, now).Verdict != Unaffected {
 				t.Error("a withdrawn record concerns somebody")
 			}
 		})
@@ -88,16 +95,36 @@ func TestEcosystems(t *testing.T) {
 	} {
 		a := Affected{Package: RecordPackage{Ecosystem: c.ecosystem, Name: "p"}, Ranges: []Range{{Type: "ECOSYSTEM", Events: []Event{{Introduced: "0"}, {Fixed: c.fixed}}}}}
 		r := Record{ID: "X-1", Affected: []Affected{a}}
-		if got := r.Judge(Package{Ecosystem: c.ecosystem, Name: "p", Version: c.version}); (got.Verdict == IsAffected) != c.affected || got.Verdict == Undecided {
+		if got := r.Judge(Package{Ecosystem: c.ecosystem, Name: "p", Version: c.version}, time.Now()); (got.Verdict == IsAffected) != c.affected || got.Verdict == Undecided {
 			t.Errorf("%s %s fixed in %s: %v %s", c.ecosystem, c.version, c.fixed, got.Verdict, got.Why)
 		}
-		if got := r.Judge(Package{Ecosystem: base(c.ecosystem), Name: "p", Version: c.version}); (got.Verdict == IsAffected) != c.affected {
+		if got := r.Judge(Package{Ecosystem: base(c.ecosystem), Name: "p", Version: c.version}, time.Now()); (got.Verdict == IsAffected) != c.affected {
 			t.Errorf("%s without its release: %v", c.ecosystem, got.Verdict)
 		}
 	}
 	r := Record{ID: "X-1", Affected: []Affected{{Package: RecordPackage{Ecosystem: "Debian:11", Name: "p"}, Versions: []string{"1"}}}}
-	if r.Judge(Package{Ecosystem: "Debian:12", Name: "p", Version: "1"}).Verdict != Unaffected {
+	if r.Judge(Package{Ecosystem: "Debian:12", Name: "p", Version: "1"}, time.Now()).Verdict != Unaffected {
 		t.Error("a record of Debian 11 concerns Debian 12")
+	}
+}
+
+// TestComponent shows that a component names its package in every version, and nothing else.
+func TestComponent(t *testing.T) {
+	for purl, want := range map[string]string{
+		"pkg:golang/example.org/m@v1.0.0#cmd/x": "pkg:golang/example.org/m", "pkg:npm/%40scope/name@1.0.0": "pkg:npm/%40scope/name",
+		"pkg:deb/debian/libssl3@3.0.1-1?arch=amd64&distro=debian-12&upstream=openssl%403.0.1-1": "pkg:deb/debian/libssl3?distro=debian-12&upstream=openssl",
+	} {
+		p, err := FromPurl(purl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := FromPurl(p.Component())
+		if err != nil || p.Component() != want || q.Name != p.Name || q.Ecosystem != p.Ecosystem || q.Version != "" {
+			t.Errorf("%s: %s %+v %v", purl, p.Component(), q, err)
+		}
+	}
+	if got := (Package{Ecosystem: "Go", Name: "stdlib"}).Component(); got != "pkg:golang/stdlib" {
+		t.Error(got)
 	}
 }
 
@@ -112,6 +139,7 @@ func TestFromPurl(t *testing.T) {
 		"pkg:deb/debian/libssl3@3.0.1-1?epoch=1&distro=debian-12":                               {Ecosystem: "Debian:12", Name: "libssl3", Version: "1:3.0.1-1"},
 		"pkg:apk/alpine/musl@1.2.5-r0?distro=alpine-3.20.3":                                     {Ecosystem: "Alpine:v3.20", Name: "musl", Version: "1.2.5-r0"},
 		"pkg:rpm/rocky/bash@5.1-1.el9?distro=rocky-9.4":                                         {Ecosystem: "Rocky Linux:9", Name: "bash", Version: "5.1-1.el9"},
+		"pkg:rpm/rocky/bash-doc@5.1-1.el9?distro=rocky-9.4&upstream=bash-5.1-1.el9.src.rpm":     {Ecosystem: "Rocky Linux:9", Name: "bash", Version: "5.1-1.el9"},
 		"pkg:oci/image@sha256%3Aabc":                                                            {Name: "image", Version: "sha256:abc"},
 	} {
 		got, err := FromPurl(purl)
@@ -180,6 +208,156 @@ func TestFolder(t *testing.T) {
 	}
 }
 
+// TestWholeFolder shows that nothing in a folder is passed over.
+func TestWholeFolder(t *testing.T) {
+	other := strings.Replace(record("GO-2026-0009", ""), "example.org/m", "example.org/other", 1)
+	index := map[string]string{
+		"index/db.json": `{"modified":"2026-11-01T10:00:00Z"}`, "index/modules.json": `[{"path":"example.org/other","vulns":[{"id":"GO-2026-0009"}]}]`, "index/db.json.gz": "packed", "ID/GO-2026-0009.json": other, "ID/GO-2026-0009.json.gz": "packed",
+	}
+	debian := strings.NewReplacer(`"Go"`, `"Debian:12"`, "example.org/m", "x").Replace(record("DSA-1", ""))
+	for name, c := range map[string]struct {
+		base, files map[string]string
+		want        []string
+	}{
+		"beside an index":             {index, map[string]string{"OWN-1.json": record("OWN-1", "")}, []string{"OWN-1"}},
+		"in the index's folders":      {index, map[string]string{"ID/OWN-1.json": record("OWN-1", ""), "index/OWN-2.json": record("OWN-2", "")}, []string{"OWN-1", "OWN-2"}},
+		"below an index":              {index, map[string]string{"mine/OWN-1.json": record("OWN-1", "")}, []string{"OWN-1"}},
+		"a zip beside an index":       {index, map[string]string{"Go/all.zip": zipOf(t, map[string]string{"a.json": record("OWN-1", "")})}, []string{"OWN-1"}},
+		"in capitals":                 {nil, map[string]string{"OWN-1.JSON": record("OWN-1", ""), "ALL.ZIP": zipOf(t, map[string]string{"A.JSON": record("OWN-2", "")})}, []string{"OWN-1", "OWN-2"}},
+		"the ecosystem in small":      {nil, map[string]string{"OWN-1.json": strings.Replace(record("OWN-1", ""), `"Go"`, `"go"`, 1)}, []string{"OWN-1"}},
+		"one's own zip somewhere":     {nil, map[string]string{"PyPI/mine.zip": zipOf(t, map[string]string{"a.json": record("OWN-1", "")})}, []string{"OWN-1"}},
+		"a release of a distribution": {nil, map[string]string{"Debian:12/all.zip": zipOf(t, map[string]string{"a.json": debian})}, []string{"DSA-1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := maps.Clone(c.files)
+			maps.Copy(files, c.base)
+			got, err := (folder{mirror(t, files)}).Find(context.Background(), append(asked, Package{Ecosystem: "Debian:12", Name: "x", Version: "1"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, ids(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	for name, code := range map[string]string{"b.json.gz": "vuln-db-invalid", "a.json.gz": "", "mirror.tar": "vuln-db-invalid", "Go/all.zip.part": "vuln-db-invalid", "a.yaml": "vuln-db-invalid", "a.json~": "vuln-db-invalid", "README.md": "", "SHA256SUMS": ""} {
+		got, err := find(t, mirror(t, map[string]string{"a.json": record("GO-1", ""), name: "x"}))
+		if gate.Code(err) != code {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "SHA256SUMS" && (err != nil || !strings.Contains(strings.Join(got.Notes, "\n"), name)) {
+			t.Errorf("%s is not mentioned: %v", name, got)
+		}
+	}
+	if _, err := find(t, mirror(t, map[string]string{"Go/all.zip": zipOf(t, map[string]string{"a.json.gz": "x"})})); gate.Code(err) != "vuln-db-invalid" {
+		t.Error(err)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	dir := mirror(t, map[string]string{"v2/GO-1.json": record("GO-1", ""), "elsewhere/x": record("GO-2", "")})
+	outside := mirror(t, map[string]string{"GO-3.json": record("GO-3", "")})
+	for _, l := range [][2]string{{"v2", "latest"}, {"..", "v2/up"}, {"elsewhere/x", "GO-2.json"}} {
+		if err := os.Symlink(l[0], filepath.Join(dir, filepath.FromSlash(l[1]))); err != nil {
+			t.Skip(err)
+		}
+	}
+	if err := os.Rename(filepath.Join(dir, "v2"), filepath.Join(dir, ".v2")); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(filepath.Join(dir, "latest"))
+	if err := os.Symlink(".v2", filepath.Join(dir, "latest")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := find(t, dir)
+	if err != nil || !cmp.Equal(ids(got), []string{"GO-1", "GO-2"}) {
+		t.Errorf("%v %v", got, err)
+	}
+	if got, err = find(t, filepath.Join(dir, "latest")); err == nil || got != nil {
+		t.Error("its link leads out of it")
+	}
+	for _, to := range []string{outside, filepath.Join(outside, "GO-3.json"), "nowhere"} {
+		dir := mirror(t, map[string]string{"GO-1.json": record("GO-1", "")})
+		if err := os.Symlink(to, filepath.Join(dir, "out.json")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := find(t, dir); gate.Code(err) != "vuln-db-invalid" {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+}
+
+// TestTwice shows that of records with one id the newest counts, and both when they are of one age.
+func TestTwice(t *testing.T) {
+	is, not := record("GO-1", `,"versions":["1.0.0"]`), record("GO-1", `,"versions":["9.0.0"]`)
+	later := strings.Replace(not, "2026-11-01", "2026-11-02", 1)
+	for name, c := range map[string]struct {
+		a, b  string
+		want  []Verdict
+		noted int
+	}{
+		"the same":         {is, is, []Verdict{IsAffected}, 0},
+		"the newest":       {is, later, []Verdict{Unaffected}, 1},
+		"both":             {is, not, []Verdict{IsAffected, Unaffected}, 1},
+		"in another order": {not, is, []Verdict{IsAffected, Unaffected}, 1},
+	} {
+		for range 20 {
+			source := folder{mirror(t, map[string]string{"a.json": c.a, "b.json": c.b})}
+			got, err := source.Find(context.Background(), asked[:1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var verdicts []Verdict
+			for _, r := range got.Records {
+				verdicts = append(verdicts, r.Judge(asked[0], time.Now()).Verdict)
+			}
+			if diff := cmp.Diff(c.want, verdicts); diff != "" || len(got.Notes) != c.noted {
+				t.Fatalf("%s: %s %v", name, diff, got.Notes)
+			}
+		}
+	}
+}
+
+// TestFresh shows that records of people's own do not make an old mirror new.
+func TestFresh(t *testing.T) {
+	now := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
+	old := func(s string) string { return strings.Replace(s, "2026-11-01", "2019-11-01", 1) }
+	npm := strings.NewReplacer(`"Go"`, `"npm"`, "example.org/m", "x").Replace(record("GHSA-1", ""))
+	zip := func(s string) string { return zipOf(t, map[string]string{"a.json": s}) }
+	index := map[string]string{"index/db.json": `{"modified":"2019-11-01T10:00:00Z"}`, "index/modules.json": `[{"path":"example.org/other","vulns":[]}]`}
+	with := func(more map[string]string) map[string]string {
+		more = maps.Clone(more)
+		maps.Copy(more, index)
+		return more
+	}
+	for name, c := range map[string]struct {
+		files map[string]string
+		code  string
+		quiet int
+	}{
+		"records by themselves":             {map[string]string{"a.json": record("GO-1", ""), "b.json": old(record("GO-2", ""))}, "", 0},
+		"an old zip and a new record":       {map[string]string{"Go/all.zip": zip(old(record("GO-1", ""))), "a.json": record("OWN-1", "")}, "vuln-db-stale", 0},
+		"an old index and a new record":     {with(map[string]string{"a.json": record("OWN-1", "")}), "vuln-db-stale", 0},
+		"an old index and a zip of another": {with(map[string]string{"npm/all.zip": zip(npm)}), "vuln-db-stale", 1},
+		"an old index and a new zip":        {with(map[string]string{"Go/all.zip": zip(record("GO-1", ""))}), "", 0},
+		"an ecosystem that is quiet":        {map[string]string{"npm/all.zip": zip(old(npm)), "Go/all.zip": zip(record("GO-1", ""))}, "", 1},
+		"a new zip that nobody asked for":   {map[string]string{"Go/all.zip": zip(old(record("GO-1", ""))), "mine.zip": zip(strings.Replace(npm, "npm", "PyPI", 1))}, "vuln-db-stale", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := find(t, mirror(t, c.files))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := got.TooOld(now, 72*time.Hour); gate.Code(err) != c.code {
+				t.Error(err)
+			}
+			if quiet := got.Quiet(now, 72*time.Hour); c.code == "" && len(quiet) != c.quiet {
+				t.Error(quiet)
+			}
+		})
+	}
+}
+
 func zipOf(t *testing.T, files map[string]string) string {
 	var b strings.Builder
 	w := zip.NewWriter(&b)
@@ -200,24 +378,28 @@ func TestRefused(t *testing.T) {
 		files map[string]string
 		code  string
 	}{
-		"a broken record":               {map[string]string{"a.json": `{"id":"GO-1"`}, "vuln-record-invalid"},
-		"a broken record in a zip":      {map[string]string{"Go/all.zip": zipOf(t, map[string]string{"a.json": `{]`})}, "vuln-record-invalid"},
-		"a key twice":                   {map[string]string{"a.json": strings.Replace(record("GO-1", ""), `"id"`, `"id":"GO-2","id"`, 1)}, "vuln-record-invalid"},
-		"no id":                         {map[string]string{"a.json": record("", "")}, "vuln-record-invalid"},
-		"an id that is a path":          {map[string]string{"a.json": record("../../GO-1", "")}, "vuln-record-invalid"},
-		"no time":                       {map[string]string{"a.json": `{"id":"GO-1","affected":[]}`}, "vuln-record-invalid"},
-		"a wrong type":                  {map[string]string{"a.json": `{"id":"GO-1","modified":"2026-11-01T10:00:00Z","affected":{"package":"m"}}`}, "vuln-record-invalid"},
-		"a record of ten megabytes":     {map[string]string{"a.json": big}, "vuln-record-too-large"},
-		"a zip bomb":                    {map[string]string{"Go/all.zip": zipOf(t, map[string]string{"a.json": big})}, "vuln-record-too-large"},
-		"a schema of the future":        {map[string]string{"a.json": strings.Replace(record("GO-1", ""), "1.6.0", "2.0.0", 1)}, "vuln-record-schema"},
-		"a broken zip":                  {map[string]string{"Go/all.zip": "PK"}, "vuln-db-invalid"},
-		"no records":                    {map[string]string{"README.md": "hello"}, "vuln-db-invalid"},
-		"an index without its record":   {map[string]string{"index/db.json": `{"modified":"2026-11-01T10:00:00Z"}`, "index/modules.json": `[{"path":"example.org/m","vulns":[{"id":"GO-2026-0001"}]}]`}, "vuln-db-invalid"},
-		"an index without a time":       {map[string]string{"index/modules.json": `[]`}, "vuln-db-invalid"},
-		"an index that names a path":    {map[string]string{"index/db.json": `{}`, "index/modules.json": `[{"path":"example.org/m","vulns":[{"id":"../../../etc/passwd"}]}]`}, "vuln-record-invalid"},
-		"an index that is no list":      {map[string]string{"index/db.json": `{}`, "index/modules.json": `{}`}, "vuln-db-invalid"},
-		"a record that nests too deep":  {map[string]string{"a.json": record("GO-1", `,"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100))}, "vuln-record-invalid"},
-		"a record that is not in UTF-8": {map[string]string{"a.json": strings.Replace(record("GO-1", ""), "GO-1", "GO-\xff", 1)}, "vuln-record-invalid"},
+		"a broken record":                  {map[string]string{"a.json": `{"id":"GO-1"`}, "vuln-record-invalid"},
+		"a broken record in a zip":         {map[string]string{"Go/all.zip": zipOf(t, map[string]string{"a.json": `{]`})}, "vuln-record-invalid"},
+		"a key twice":                      {map[string]string{"a.json": strings.Replace(record("GO-1", ""), `"id"`, `"id":"GO-2","id"`, 1)}, "vuln-record-invalid"},
+		"no id":                            {map[string]string{"a.json": record("", "")}, "vuln-record-invalid"},
+		"an id that is a path":             {map[string]string{"a.json": record("../../GO-1", "")}, "vuln-record-invalid"},
+		"no time":                          {map[string]string{"a.json": `{"id":"GO-1","affected":[]}`}, "vuln-record-invalid"},
+		"a wrong type":                     {map[string]string{"a.json": `{"id":"GO-1","modified":"2026-11-01T10:00:00Z","affected":{"package":"m"}}`}, "vuln-record-invalid"},
+		"a record of ten megabytes":        {map[string]string{"a.json": big}, "vuln-record-too-large"},
+		"a zip bomb":                       {map[string]string{"Go/all.zip": zipOf(t, map[string]string{"a.json": big})}, "vuln-record-too-large"},
+		"broken, and not asked for":        {map[string]string{"a.json": strings.Replace(record("GO-1", ""), `"package":{`, `"package":{"name":"example.org/m",`, 1)}, "vuln-record-invalid"},
+		"of another schema, about another": {map[string]string{"a.json": `{"schema_version":"2.0","id":"GO-1","modified":"2026-11-01T10:00:00Z","impacted":[]}`}, "vuln-record-schema"},
+		"about another, without an id":     {map[string]string{"a.json": strings.Replace(record("", ""), "example.org/m", "other", 1)}, "vuln-record-invalid"},
+		"affected twice":                   {map[string]string{"a.json": strings.Replace(strings.Replace(record("GO-1", ""), "example.org/m", "other", 1), `"affected"`, `"Affected":[],"affected"`, 1)}, "vuln-record-invalid"},
+		"a schema of the future":           {map[string]string{"a.json": strings.Replace(record("GO-1", ""), "1.6.0", "2.0.0", 1)}, "vuln-record-schema"},
+		"a broken zip":                     {map[string]string{"Go/all.zip": "PK"}, "vuln-db-invalid"},
+		"no records":                       {map[string]string{"README.md": "hello"}, "vuln-db-invalid"},
+		"an index without its record":      {map[string]string{"index/db.json": `{"modified":"2026-11-01T10:00:00Z"}`, "index/modules.json": `[{"path":"example.org/m","vulns":[{"id":"GO-2026-0001"}]}]`}, "vuln-db-invalid"},
+		"an index without a time":          {map[string]string{"index/modules.json": `[]`}, "vuln-db-invalid"},
+		"an index that names a path":       {map[string]string{"index/db.json": `{}`, "index/modules.json": `[{"path":"example.org/m","vulns":[{"id":"../../../etc/passwd"}]}]`}, "vuln-record-invalid"},
+		"an index that is no list":         {map[string]string{"index/db.json": `{}`, "index/modules.json": `{}`}, "vuln-db-invalid"},
+		"a record that nests too deep":     {map[string]string{"a.json": record("GO-1", `,"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100))}, "vuln-record-invalid"},
+		"a record that is not in UTF-8":    {map[string]string{"a.json": strings.Replace(record("GO-1", ""), "GO-1", "GO-\xff", 1)}, "vuln-record-invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := find(t, mirror(t, c.files)); gate.Code(err) != c.code {
@@ -306,11 +488,38 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, a := range r.Affected {
-			j := r.Judge(Package{Ecosystem: a.Package.Ecosystem, Name: a.Package.Name, Version: version})
+			j := r.Judge(Package{Ecosystem: a.Package.Ecosystem, Name: a.Package.Name, Version: version}, time.Now())
 			if (j.Verdict == Undecided) != (j.Why != "") {
 				t.Fatalf("%+v", j)
 			}
-			r.Judge(Package{Ecosystem: ecosystem, Name: a.Package.Name, Version: version})
+			r.Judge(Package{Ecosystem: ecosystem, Name: a.Package.Name, Version: version}, time.Now())
+		}
+	})
+}
+
+func FuzzSkim(f *testing.F) {
+	f.Add([]byte(record("GO-2026-0001", "")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h, err := skim(data, "x")
+		if err != nil {
+			if gate.Code(err) == "" {
+				t.Fatalf("refused without a code: %v", err)
+			}
+			return
+		}
+		r, err := Parse(data, "x")
+		if err != nil {
+			return
+		}
+		var want []RecordPackage
+		for _, a := range r.Affected {
+			if a.Package.Name != "" {
+				want = append(want, RecordPackage{Ecosystem: a.Package.Ecosystem, Name: a.Package.Name})
+			}
+		}
+		h.packages = slices.DeleteFunc(h.packages, func(p RecordPackage) bool { return p.Name == "" })
+		if !slices.Equal(want, h.packages) {
+			t.Fatalf("%v, but %v", h.packages, want)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package osv
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/package-url/packageurl-go"
 	"golang.org/x/mod/semver"
@@ -22,6 +23,38 @@ func (p Package) String() string {
 		return p.Name
 	}
 	return p.Name + "@" + p.Version
+}
+
+// Plain is the package without its package URL, which may be written in several ways.
+func (p Package) Plain() Package {
+	p.Purl = ""
+	return p
+}
+
+// Component is a package URL that stands for all versions of the package, with as much of its own as says in which
+// distribution it is; "" when nothing is known to make one of.
+func (p Package) Component() string {
+	if p.Purl == "" {
+		if p.Ecosystem != "Go" {
+			return ""
+		}
+		return "pkg:golang/" + p.Name
+	}
+	u, err := packageurl.FromString(p.Purl)
+	if err != nil {
+		return ""
+	}
+	var kept packageurl.Qualifiers
+	for _, q := range u.Qualifiers {
+		if q.Key == "upstream" {
+			q.Value, _, _ = strings.Cut(q.Value, "@")
+		}
+		if q.Key == "distro" || q.Key == "upstream" {
+			kept = append(kept, q)
+		}
+	}
+	u.Version, u.Qualifiers, u.Subpath = "", kept, ""
+	return u.ToString()
 }
 
 // ecosystems are OSV's, by the type of a purl.
@@ -91,7 +124,9 @@ func GoVersion(v string) string {
 // distributions write advisories about sources.
 func systemPackage(p Package, u packageurl.PackageURL) Package {
 	q := u.Qualifiers.Map()
-	if source, _, _ := strings.Cut(q["upstream"], "@"); source != "" {
+	if name, ok := strings.CutSuffix(q["upstream"], ".src.rpm"); ok && u.Type == packageurl.TypeRPM {
+		p.Name = cutLast(cutLast(name)) // NAME-VERSION-RELEASE
+	} else if source, _, _ := strings.Cut(q["upstream"], "@"); source != "" {
 		p.Name = source
 		if _, version, ok := strings.Cut(q["upstream"], "@"); ok && version != "" {
 			p.Version = version
@@ -140,6 +175,38 @@ func systemPackage(p Package, u packageurl.PackageURL) Package {
 		p.Ecosystem = with("Mageia", major)
 	}
 	return p
+}
+
+// cutLast gives what is before the last hyphen.
+func cutLast(s string) string {
+	if i := strings.LastIndexByte(s, '-'); i > 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// spellings are OSV's names of ecosystems, by their lower case.
+var spellings = sync.OnceValue(func() map[string]string {
+	out := map[string]string{}
+	for _, e := range ecosystems {
+		out[strings.ToLower(e)] = e
+	}
+	for _, e := range []string{"Debian", "Ubuntu", "Alpine", "Wolfi", "Chainguard", "Rocky Linux", "AlmaLinux", "Red Hat", "openSUSE", "SUSE", "openEuler", "Mageia"} {
+		out[strings.ToLower(e)] = e
+	}
+	return out
+})
+
+// canonical spells an ecosystem as OSV does; records of people's own write go for Go.
+func canonical(ecosystem string) string {
+	name, release, more := strings.Cut(ecosystem, ":")
+	if known, ok := spellings()[strings.ToLower(name)]; ok {
+		name = known
+	}
+	if more {
+		name += ":" + release
+	}
+	return name
 }
 
 // base is an ecosystem without its release.

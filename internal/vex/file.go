@@ -17,6 +17,9 @@ func ReadFile(name string) (document, bundle []byte, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, &gate.Refusal{Code: "file-missing", Class: gate.Usage, Where: name, What: "there is no such OpenVEX document", Expected: "an OpenVEX document", Fix: "give the path of one that is there"}
 	}
+	if info, stat := os.Stat(name); stat == nil && info.IsDir() {
+		return nil, nil, &gate.Refusal{Code: "vex-invalid", Class: gate.Usage, Where: name, What: "this is a folder", Expected: "an OpenVEX document", Fix: "give the documents in it: " + name + "/*.openvex.json"}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read OpenVEX document: %w", err)
 	}

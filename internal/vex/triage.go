@@ -1,6 +1,7 @@
 package vex
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,17 @@ type decided struct {
 	at       time.Time
 	by       string
 	expires  time.Time
+	used     usage
 }
+
+// usage is how far a statement came to decide anything.
+type usage int
+
+const (
+	aboutNothing usage = iota // no vulnerability that was found
+	aboutOther                // one that was found, in something else
+	decides
+)
 
 // AddPlain adds a document as it is: nobody vouches for it.
 func (s *Set) AddPlain(name string, data []byte) error {
@@ -80,9 +91,14 @@ func (s *Set) add(name string, d *Document, by string, expires time.Time) {
 func (s *Set) Decide(ids []string, p osv.Package, digests []string) (vuln.Decision, bool) {
 	var found *decided
 	for i, d := range s.decided {
-		if !d.about(ids) || !slices.ContainsFunc(d.Products, func(x Product) bool { return s.concerns(x, p, digests) }) {
+		if !d.about(ids) {
 			continue
 		}
+		if !slices.ContainsFunc(d.Products, func(x Product) bool { return s.concerns(x, p, digests) }) {
+			s.decided[i].used = max(d.used, aboutOther)
+			continue
+		}
+		s.decided[i].used = decides
 		if found == nil || d.at.After(found.at) || d.at.Equal(found.at) && !d.decision().Settles() {
 			found = &s.decided[i]
 		}
@@ -91,6 +107,23 @@ func (s *Set) Decide(ids []string, p osv.Package, digests []string) (vuln.Decisi
 		return vuln.Decision{}, false
 	}
 	return found.decision(), true
+}
+
+// Unused says which documents decided nothing, once everything was asked for, and why.
+func (s *Set) Unused() (notes []string) {
+	most := map[string]usage{}
+	for _, d := range s.decided {
+		most[d.document] = max(most[d.document], d.used)
+	}
+	for _, name := range slices.Sorted(maps.Keys(most)) {
+		switch most[name] {
+		case aboutNothing:
+			notes = append(notes, name+" decides nothing: no vulnerability that it names was found")
+		case aboutOther:
+			notes = append(notes, name+" decides nothing: the vulnerability was found, but in another product or part than it names; --product says what this is")
+		}
+	}
+	return notes
 }
 
 func (d decided) decision() vuln.Decision {
@@ -140,6 +173,9 @@ func (c Component) named(p osv.Package) bool {
 		}
 		if q.Ecosystem == "" || p.Ecosystem == "" {
 			return p.Purl != "" && strings.HasPrefix(p.Purl, strings.SplitN(purl, "@", 2)[0]) && (u.Version == "" || u.Version == p.Version)
+		}
+		if q.Ecosystem != p.Ecosystem && !strings.HasPrefix(p.Ecosystem, q.Ecosystem+":") {
+			return false // of another release of the distribution, or of one where the package does not say which
 		}
 		return osv.Key(q.Ecosystem, q.Name) == osv.Key(p.Ecosystem, p.Name) && (q.Version == "" || q.Version == p.Version)
 	})

@@ -160,9 +160,9 @@ func (s Statement) check() error {
 		return fmt.Errorf("a justification with the status %s", s.Status)
 	case s.Justification != "" && !slices.Contains(Justifications, s.Justification):
 		return fmt.Errorf("justification %.60q is none of %s", s.Justification, strings.Join(Justifications, ", "))
-	case s.Status == NotAffected && s.Justification == "" && s.ImpactStatement == "":
+	case s.Status == NotAffected && s.Justification == "" && strings.TrimSpace(s.ImpactStatement) == "":
 		return errors.New("not_affected without a justification or an impact statement")
-	case s.Status == Affected && s.ActionStatement == "":
+	case s.Status == Affected && strings.TrimSpace(s.ActionStatement) == "":
 		return errors.New("affected without an action statement: what is done about it")
 	}
 	for _, p := range s.Products {

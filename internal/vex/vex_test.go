@@ -27,28 +27,30 @@ const good = `{"vulnerability":{"name":"GO-1","aliases":["CVE-1"]},"products":[{
 
 func TestParse(t *testing.T) {
 	for name, c := range map[string]struct{ text, code string }{
-		"good":                           {document(good), ""},
-		"affected with an action":        {document(strings.NewReplacer(`"not_affected","justification":"component_not_present"`, `"affected","action_statement":"upgrade"`).Replace(good)), ""},
-		"affected without an action":     {document(strings.NewReplacer(`"not_affected","justification":"component_not_present"`, `"affected"`).Replace(good)), "vex-invalid"},
-		"not affected without a reason":  {document(strings.NewReplacer(`,"justification":"component_not_present"`, ``).Replace(good)), "vex-invalid"},
-		"a justification of their own":   {document(strings.NewReplacer(`component_not_present`, `because`).Replace(good)), "vex-invalid"},
-		"a status of their own":          {document(strings.NewReplacer(`not_affected`, `fine`).Replace(good)), "vex-invalid"},
-		"a justification of what is":     {document(strings.NewReplacer(`not_affected`, `fixed`).Replace(good)), "vex-invalid"},
-		"no products":                    {document(`{"vulnerability":{"name":"GO-1"},"status":"fixed"}`), "vex-invalid"},
-		"a product without a name":       {document(`{"vulnerability":{"name":"GO-1"},"products":[{}],"status":"fixed"}`), "vex-invalid"},
-		"a purl that is none":            {document(strings.Replace(good, "pkg:golang/example.org/m", "pkg:", 1)), "vex-invalid"},
-		"no vulnerability":               {document(strings.Replace(good, `"name":"GO-1"`, `"name":""`, 1)), "vex-invalid"},
-		"no statements":                  {document(``), "vex-invalid"},
-		"no author":                      {strings.Replace(document(good), `"author":"Ann"`, `"author":""`, 1), "vex-invalid"},
-		"no id":                          {strings.Replace(document(good), `"@id":"https://example.org/vex/1"`, `"@id":""`, 1), "vex-invalid"},
-		"version 0":                      {strings.Replace(document(good), `"version":1`, `"version":0`, 1), "vex-invalid"},
-		"a time that is none":            {strings.Replace(document(good), `2026-11-01T00:00:00Z`, `yesterday`, 1), "vex-invalid"},
-		"of the future":                  {strings.Replace(document(good), "v0.2.0", "v1.0.0", 1), "vex-version"},
-		"another document":               {`{"hello":"world"}`, "vex-version"},
-		"a key twice":                    {strings.Replace(document(good), `"version":1`, `"version":1,"version":2`, 1), "vex-invalid"},
-		"cut off":                        {document(good)[:200], "vex-invalid"},
-		"ten megabytes":                  {document(good) + strings.Repeat(" ", MaxSize), "vex-too-large"},
-		"a vulnerability that is a word": {document(strings.Replace(good, `{"name":"GO-1","aliases":["CVE-1"]}`, `"GO-1"`, 1)), "vex-invalid"},
+		"good":                             {document(good), ""},
+		"affected with an action":          {document(strings.NewReplacer(`"not_affected","justification":"component_not_present"`, `"affected","action_statement":"upgrade"`).Replace(good)), ""},
+		"affected without an action":       {document(strings.NewReplacer(`"not_affected","justification":"component_not_present"`, `"affected"`).Replace(good)), "vex-invalid"},
+		"affected with a blank action":     {document(strings.NewReplacer(`"not_affected","justification":"component_not_present"`, `"affected","action_statement":" \t"`).Replace(good)), "vex-invalid"},
+		"not affected with a blank reason": {document(strings.NewReplacer(`"justification":"component_not_present"`, `"impact_statement":"\n"`).Replace(good)), "vex-invalid"},
+		"not affected without a reason":    {document(strings.NewReplacer(`,"justification":"component_not_present"`, ``).Replace(good)), "vex-invalid"},
+		"a justification of their own":     {document(strings.NewReplacer(`component_not_present`, `because`).Replace(good)), "vex-invalid"},
+		"a status of their own":            {document(strings.NewReplacer(`not_affected`, `fine`).Replace(good)), "vex-invalid"},
+		"a justification of what is":       {document(strings.NewReplacer(`not_affected`, `fixed`).Replace(good)), "vex-invalid"},
+		"no products":                      {document(`{"vulnerability":{"name":"GO-1"},"status":"fixed"}`), "vex-invalid"},
+		"a product without a name":         {document(`{"vulnerability":{"name":"GO-1"},"products":[{}],"status":"fixed"}`), "vex-invalid"},
+		"a purl that is none":              {document(strings.Replace(good, "pkg:golang/example.org/m", "pkg:", 1)), "vex-invalid"},
+		"no vulnerability":                 {document(strings.Replace(good, `"name":"GO-1"`, `"name":""`, 1)), "vex-invalid"},
+		"no statements":                    {document(``), "vex-invalid"},
+		"no author":                        {strings.Replace(document(good), `"author":"Ann"`, `"author":""`, 1), "vex-invalid"},
+		"no id":                            {strings.Replace(document(good), `"@id":"https://example.org/vex/1"`, `"@id":""`, 1), "vex-invalid"},
+		"version 0":                        {strings.Replace(document(good), `"version":1`, `"version":0`, 1), "vex-invalid"},
+		"a time that is none":              {strings.Replace(document(good), `2026-11-01T00:00:00Z`, `yesterday`, 1), "vex-invalid"},
+		"of the future":                    {strings.Replace(document(good), "v0.2.0", "v1.0.0", 1), "vex-version"},
+		"another document":                 {`{"hello":"world"}`, "vex-version"},
+		"a key twice":                      {strings.Replace(document(good), `"version":1`, `"version":1,"version":2`, 1), "vex-invalid"},
+		"cut off":                          {document(good)[:200], "vex-invalid"},
+		"ten megabytes":                    {document(good) + strings.Repeat(" ", MaxSize), "vex-too-large"},
+		"a vulnerability that is a word":   {document(strings.Replace(good, `{"name":"GO-1","aliases":["CVE-1"]}`, `"GO-1"`, 1)), "vex-invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := Parse([]byte(c.text), "x")
@@ -71,6 +73,7 @@ func TestParse(t *testing.T) {
 
 func TestDecide(t *testing.T) {
 	m := osv.Package{Ecosystem: "Go", Name: "example.org/m", Version: "v1.0.0"}
+	debian := func(e string) osv.Package { return osv.Package{Ecosystem: e, Name: "openssl", Version: "3.0"} }
 	sha := strings.Repeat("a", 64)
 	product := func(p string) string {
 		return `{"vulnerability":{"name":"GO-1"},"products":[` + p + `],"status":"fixed"}`
@@ -81,21 +84,25 @@ func TestDecide(t *testing.T) {
 		pkg       osv.Package
 		want      bool
 	}{
-		"the project and the part":     {good, []string{"GO-1"}, m, true},
-		"under an alias":               {good, []string{"CVE-1", "GHSA-1"}, m, true},
-		"another vulnerability":        {good, []string{"GO-2"}, m, false},
-		"another part":                 {good, []string{"GO-1"}, osv.Package{Ecosystem: "Go", Name: "example.org/n", Version: "v1.0.0"}, false},
-		"another project":              {strings.Replace(good, "generic/hello", "generic/hello2", 1), []string{"GO-1"}, m, false},
-		"another version of it":        {strings.Replace(good, "generic/hello", "generic/hello@v2.0.0", 1), []string{"GO-1"}, m, false},
-		"this version of it":           {strings.Replace(good, "generic/hello", "generic/hello@v1.4.2", 1), []string{"GO-1"}, m, true},
-		"the part at this version":     {strings.Replace(good, "example.org/m", "example.org/m@v1.0.0", 1), []string{"GO-1"}, m, true},
-		"the part at another version":  {strings.Replace(good, "example.org/m", "example.org/m@v1.0.1", 1), []string{"GO-1"}, m, false},
-		"the part of another registry": {strings.Replace(good, "golang/example.org/m", "npm/example.org/m", 1), []string{"GO-1"}, m, false},
-		"the part by itself":           {product(`{"@id":"pkg:golang/example.org/m@v1.0.0"}`), []string{"GO-1"}, m, true},
-		"the part by its identifier":   {product(`{"identifiers":{"purl":"pkg:golang/example.org/m"}}`), []string{"GO-1"}, m, true},
-		"the file, by its digest":      {product(`{"hashes":{"sha-256":"` + sha + `"}}`), []string{"GO-1"}, m, true},
-		"another file":                 {product(`{"hashes":{"sha-256":"` + strings.Repeat("b", 64) + `"}}`), []string{"GO-1"}, m, false},
-		"the project as a whole":       {product(`{"@id":"pkg:generic/hello"}`), []string{"GO-1"}, m, true},
+		"the project and the part":       {good, []string{"GO-1"}, m, true},
+		"under an alias":                 {good, []string{"CVE-1", "GHSA-1"}, m, true},
+		"another vulnerability":          {good, []string{"GO-2"}, m, false},
+		"another part":                   {good, []string{"GO-1"}, osv.Package{Ecosystem: "Go", Name: "example.org/n", Version: "v1.0.0"}, false},
+		"another project":                {strings.Replace(good, "generic/hello", "generic/hello2", 1), []string{"GO-1"}, m, false},
+		"another version of it":          {strings.Replace(good, "generic/hello", "generic/hello@v2.0.0", 1), []string{"GO-1"}, m, false},
+		"this version of it":             {strings.Replace(good, "generic/hello", "generic/hello@v1.4.2", 1), []string{"GO-1"}, m, true},
+		"the part at this version":       {strings.Replace(good, "example.org/m", "example.org/m@v1.0.0", 1), []string{"GO-1"}, m, true},
+		"the part at another version":    {strings.Replace(good, "example.org/m", "example.org/m@v1.0.1", 1), []string{"GO-1"}, m, false},
+		"the part of another registry":   {strings.Replace(good, "golang/example.org/m", "npm/example.org/m", 1), []string{"GO-1"}, m, false},
+		"the part by itself":             {product(`{"@id":"pkg:golang/example.org/m@v1.0.0"}`), []string{"GO-1"}, m, true},
+		"the part by its identifier":     {product(`{"identifiers":{"purl":"pkg:golang/example.org/m"}}`), []string{"GO-1"}, m, true},
+		"the file, by its digest":        {product(`{"hashes":{"sha-256":"` + sha + `"}}`), []string{"GO-1"}, m, true},
+		"another file":                   {product(`{"hashes":{"sha-256":"` + strings.Repeat("b", 64) + `"}}`), []string{"GO-1"}, m, false},
+		"a distribution's release":       {product(`{"@id":"pkg:deb/debian/openssl@3.0?distro=debian-12"}`), []string{"GO-1"}, debian("Debian:12"), true},
+		"another release of it":          {product(`{"@id":"pkg:deb/debian/openssl@3.0?distro=debian-11"}`), []string{"GO-1"}, debian("Debian:12"), false},
+		"all releases of it":             {product(`{"@id":"pkg:deb/debian/openssl@3.0"}`), []string{"GO-1"}, debian("Debian:12"), true},
+		"a release, where none is known": {product(`{"@id":"pkg:deb/debian/openssl@3.0?distro=debian-11"}`), []string{"GO-1"}, debian("Debian"), false},
+		"the project as a whole":         {product(`{"@id":"pkg:generic/hello"}`), []string{"GO-1"}, m, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &Set{Products: []string{"pkg:generic/hello@v1.4.2"}}
@@ -106,6 +113,30 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%v %+v", ok, d)
 			}
 		})
+	}
+}
+
+// TestUnused shows that a document that decides nothing is named, with the reason.
+func TestUnused(t *testing.T) {
+	m := osv.Package{Ecosystem: "Go", Name: "example.org/m", Version: "v1.0.0"}
+	for name, c := range map[string]struct {
+		products, ids []string
+		want          string
+	}{
+		"it decides":      {[]string{"pkg:generic/hello"}, []string{"GO-1"}, ""},
+		"another product": {nil, []string{"GO-1"}, "--product"},
+		"not found":       {[]string{"pkg:generic/hello"}, []string{"GO-2"}, "no vulnerability"},
+	} {
+		s := &Set{Products: c.products}
+		if err := s.AddPlain("x", []byte(document(good))); err != nil {
+			t.Fatal(err)
+		}
+		s.Decide(c.ids, m, nil)
+		s.Decide([]string{"GO-7"}, m, nil)
+		got := strings.Join(s.Unused(), "\n")
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

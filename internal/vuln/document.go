@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/osv"
@@ -11,8 +12,8 @@ import (
 	"github.com/sello-release/sello/internal/sbom/format"
 )
 
-// readDocument reads an SBOM into t: its packages, and the digests of what it describes. Packages without a package URL are
-// counted in a note.
+// readDocument reads an SBOM into t: its packages, what holds them, and the digests of what it describes. Packages without a
+// package URL, of which it says nothing else either, are counted in a note.
 func readDocument(t *Target, r io.ReaderAt, size int64, where string) error {
 	if size > maxDocument {
 		return &gate.Refusal{Code: "vuln-input-too-large", Where: where, What: "there is more than is read", Expected: fmt.Sprintf("at most %d bytes", maxDocument), Actual: fmt.Sprint(size), Fix: "give the documents of single artifacts"}
@@ -33,34 +34,62 @@ func parseDocument(t *Target, data []byte, where string) error {
 	return takeDocument(t, doc, where)
 }
 
-// takeDocument takes up the packages of a document.
+// takeDocument takes up the packages of a document, what holds them, and the digests of what it says to hold something.
 func takeDocument(t *Target, doc *sbom.Document, where string) error {
-	described := map[string]bool{}
-	for _, r := range doc.Relations {
-		if r.From == sbom.DocumentID && r.Kind == sbom.Describes {
-			described[r.To] = true
+	t.holders, t.hashes = holdersOf(doc), map[string]bool{}
+	sums := func(id string, all []sbom.Checksum) {
+		for _, c := range all {
+			t.hashes[c.Value] = t.hashes[c.Value] || t.holders.filled[id]
 		}
 	}
 	l := listing{t}
-	t.hashes = map[string]bool{}
 	for _, p := range doc.Packages {
-		for _, c := range p.Checksums {
-			t.hashes[c.Value] = true
+		sums(p.ID, p.Checksums)
+		purls := purlsOf(p)
+		if len(purls) == 0 && !t.holders.explains(p) {
+			l.without++
 		}
-		t.sources = t.sources || described[p.ID] && p.Purpose == sbom.PurposeSource
-		if (described[p.ID] || isArtifact(p)) && l.nowhere(p.PURL) {
-			continue
-		}
-		if err := l.take(p.PURL); err != nil {
-			return notReadable(where, err)
+		whole := isArtifact(p) || slices.Contains(t.holders.roots, p.ID)
+		for _, purl := range purls {
+			if whole && nowhere(purl) {
+				continue
+			}
+			if err := l.take(p.ID, purl); err != nil {
+				return notReadable(where, err)
+			}
 		}
 	}
 	for _, f := range doc.Files {
-		for _, c := range f.Checksums {
-			t.hashes[c.Value] = true
-		}
+		sums(f.ID, f.Checksums)
 	}
 	return nil
+}
+
+// purlsOf gives all package URLs of a package: some documents give several, one for each name that it goes by.
+func purlsOf(p sbom.Package) (out []string) {
+	if p.PURL != "" {
+		out = append(out, p.PURL)
+	}
+	for _, r := range p.Refs {
+		if r.Type == "purl" && !slices.Contains(out, r.Locator) {
+			out = append(out, r.Locator)
+		}
+	}
+	return out
+}
+
+// explains holds for a package without a package URL of which the document says enough elsewhere: what it consists of, or
+// that something was made of it.
+func (h *holders) explains(p sbom.Package) bool {
+	switch {
+	case h.filled[p.ID]:
+		return true
+	case p.Purpose == sbom.PurposeSource:
+		return h.made[p.ID]
+	case p.Purpose == sbom.PurposeArchive: // a layer, which is named by its digest; its image has what is in it
+		return p.Name == "sha256:"+p.Checksum(sbom.SHA256)
+	}
+	return false
 }
 
 // isArtifact holds for what a document describes as a file, by its digest: it is made of packages, and is none. So is the
@@ -75,20 +104,16 @@ func isArtifact(p sbom.Package) bool {
 	return false
 }
 
-// listing adds packages to a target and counts those that cannot be looked up.
+// listing adds packages of a document to a target, and counts those that cannot be looked up.
 type listing struct{ *Target }
 
 // nowhere reports whether no database can know what has that package URL.
-func (l listing) nowhere(purl string) bool {
+func nowhere(purl string) bool {
 	p, err := osv.FromPurl(purl)
-	return purl == "" || err == nil && p.Ecosystem == ""
+	return err == nil && p.Ecosystem == ""
 }
 
-func (l listing) take(purl string) error {
-	if purl == "" {
-		l.without++
-		return nil
-	}
+func (l listing) take(id, purl string) error {
 	p, err := osv.FromPurl(purl)
 	if err != nil {
 		return err
@@ -97,5 +122,6 @@ func (l listing) take(purl string) error {
 		l.elsewhere++
 	}
 	l.Packages = append(l.Packages, p)
+	l.holders.packages[p.Plain()] = append(l.holders.packages[p.Plain()], id)
 	return nil
 }

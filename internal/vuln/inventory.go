@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
@@ -26,6 +27,7 @@ import (
 const (
 	maxDocument = 128 << 20 // bytes of an SBOM
 	maxFiles    = 100_000   // files of a folder
+	maxPrefix   = 64 << 10  // bytes of a file that say what it is
 	maxModFile  = 8 << 20
 )
 
@@ -41,11 +43,13 @@ func Read(ctx context.Context, path string) ([]Target, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	case info.IsDir():
 		return readFolder(ctx, path)
+	case !info.Mode().IsRegular():
+		return nil, notReadable(path, errors.New("neither a file nor a folder"))
 	}
 	if archive, err := isArchive(path); err != nil || archive {
 		return unpacked(ctx, path, err)
 	}
-	t, err := readFile(path, filepath.Base(path))
+	t, err := readFile(ctx, path, filepath.Base(path))
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +97,8 @@ func OfDocument(name, sha256 string, doc *sbom.Document) (Target, error) {
 	if err := takeDocument(&t, doc, name); err != nil {
 		return t, err
 	}
-	if len(t.Packages) == 0 && t.without == 0 {
+	inside := slices.ContainsFunc(doc.Packages, func(p sbom.Package) bool { return !slices.Contains(t.holders.roots, p.ID) })
+	if len(t.Packages) == 0 && !inside {
 		return t, notReadable(name, nil)
 	}
 	for _, p := range doc.Packages {
@@ -111,79 +116,6 @@ func notReadable(path string, cause error) error {
 	return &gate.Refusal{Code: "vuln-input-invalid", Where: path, What: "this cannot be checked for vulnerabilities", Expected: "a Go program with build information, an SPDX or CycloneDX document, or an archive, layout or folder with packages in it", Fix: "give a program, an SBOM, an archive, an image layout, or a folder of them", Cause: cause}
 }
 
-// readFolder takes every program and document of a folder. A folder with a go.mod is a module's source, in which they would
-// be anybody's.
-func readFolder(ctx context.Context, dir string) ([]Target, error) {
-	t, err := readModFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		return nil, err
-	}
-	if t != nil {
-		return []Target{*t}, nil
-	}
-	var out []Target
-	n, layout := 0, ""
-	err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return fmt.Errorf("read folder: %w", err)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case e.IsDir() && e.Name() == ".git":
-			return fs.SkipDir
-		case !e.Type().IsRegular():
-			return nil
-		}
-		if n++; n > maxFiles {
-			return &gate.Refusal{Code: "vuln-input-too-large", Where: dir, What: "there is more than is read", Expected: fmt.Sprintf("at most %d files", maxFiles), Fix: "give the folder of one release"}
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return fmt.Errorf("read folder: %w", err)
-		}
-		if e.Name() == "oci-layout" {
-			layout = filepath.ToSlash(filepath.Dir(rel))
-		}
-		if !mayBeTarget(p) {
-			return nil
-		}
-		t, err := readFile(p, filepath.ToSlash(rel))
-		if t != nil {
-			out = append(out, *t)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(out) == 0 || layout == "." {
-		return unpacked(ctx, dir, nil)
-	}
-	if layout != "" {
-		out[0].Notes = append(out[0].Notes, "not checked: the images in "+layout+"; give their bills of materials")
-	}
-	return out, nil
-}
-
-// mayBeTarget looks at a file's name or first bytes, so that large archives are not read.
-func mayBeTarget(path string) bool {
-	for _, end := range []string{".spdx.json", ".cdx.json", ".bom.json", ".sbom.json", "bom.json", "sbom.json"} {
-		if strings.HasSuffix(path, end) {
-			return true
-		}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	var magic [4]byte
-	if _, err := io.ReadFull(f, magic[:]); err != nil {
-		return false
-	}
-	return isProgram(magic)
-}
-
 func isProgram(magic [4]byte) bool {
 	switch string(magic[:]) {
 	case "\x7fELF", "\xcf\xfa\xed\xfe", "\xce\xfa\xed\xfe", "\xfe\xed\xfa\xcf", "\xfe\xed\xfa\xce", "\xca\xfe\xba\xbe", "\x01\xdf\x00\x4c", "\x01\xf7\x00\x4c":
@@ -193,7 +125,7 @@ func isProgram(magic [4]byte) bool {
 }
 
 // readFile reads a program or a document; nil for a program that is not Go's.
-func readFile(path, name string) (*Target, error) {
+func readFile(ctx context.Context, path, name string) (*Target, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
@@ -206,7 +138,7 @@ func readFile(path, name string) (*Target, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	sums, err := digest.Reader(f)
+	sums, err := digest.Reader(digest.Until(ctx, f))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -224,7 +156,7 @@ func readFile(path, name string) (*Target, error) {
 	if t.program, err = filepath.Abs(path); err != nil {
 		return nil, fmt.Errorf("find %s: %w", name, err)
 	}
-	t.Packages = modules(&b.BuildInfo)
+	t.Packages, t.main = modules(&b.BuildInfo), b.Main.Path
 	for _, s := range b.Settings {
 		switch s.Key {
 		case "GOOS":
@@ -283,19 +215,33 @@ func readModFile(path string) (*Target, error) {
 	t := &Target{Name: "go.mod", SHA256: digest.Bytes(data), Notes: []string{"go.mod: only what it requires was checked; a built program says what is linked, and what is called"}}
 	for _, r := range m.Require {
 		p := osv.Package{Ecosystem: "Go", Name: r.Mod.Path, Version: r.Mod.Version}
-		if i := slices.IndexFunc(m.Replace, func(x *modfile.Replace) bool {
-			return x.Old.Path == r.Mod.Path && (x.Old.Version == "" || x.Old.Version == r.Mod.Version)
-		}); i >= 0 {
-			if m.Replace[i].New.Version == "" {
-				p.Version = ""
-			} else {
-				p.Name, p.Version = m.Replace[i].New.Path, m.Replace[i].New.Version
-			}
+		switch by := replacement(m, r.Mod); {
+		case by == nil:
+		case by.New.Version == "":
+			p.Version = "" // a folder took its place: what is in it is not known
+		default:
+			p.Name, p.Version = by.New.Path, by.New.Version
 		}
 		t.Packages = append(t.Packages, p)
 	}
 	if m.Toolchain != nil {
 		t.Packages = append(t.Packages, osv.Package{Ecosystem: "Go", Name: "stdlib", Version: osv.GoVersion(m.Toolchain.Name)})
+	} else if m.Go != nil {
+		t.Packages = append(t.Packages, osv.Package{Ecosystem: "Go", Name: "stdlib", Version: osv.GoVersion(m.Go.Version)})
+		t.Notes = append(t.Notes, "go.mod: the standard library was checked as of the line go "+m.Go.Version+", the oldest that may build it")
 	}
 	return t, nil
+}
+
+// replacement gives the line that replaces a module: one for its version goes before one for all. See Go Modules Reference,
+// replace directive.
+func replacement(m *modfile.File, of module.Version) *modfile.Replace {
+	for _, version := range []string{of.Version, ""} {
+		for _, r := range m.Replace {
+			if r.Old.Path == of.Path && r.Old.Version == version {
+				return r
+			}
+		}
+	}
+	return nil
 }

@@ -1,9 +1,11 @@
 package vuln
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sello-release/sello/internal/osv"
 )
@@ -14,17 +16,23 @@ type match struct {
 	pkg       osv.Package
 	judgement osv.Judgement
 	targets   []string
+	component string // see Finding.Component
 	reach     Reach
 	blind     bool // something holds the package of which it is not known what is called
 	symbols   []string
 }
 
-// distinct gives the packages of all targets once, and the names of the targets in which each is.
+// distinct gives the packages of all targets once, each with the first of its package URLs, and the names of the targets in
+// which each is.
 func distinct(targets []Target) ([]osv.Package, map[osv.Package][]string) {
-	where := map[osv.Package][]string{}
+	where, purls := map[osv.Package][]string{}, map[osv.Package]string{}
 	for _, t := range targets {
 		for _, p := range t.Packages {
-			p.Purl = "" // the same package may be written in several ways
+			purl := p.Purl
+			p = p.Plain()
+			if first := purls[p]; first == "" || purl != "" && purl < first {
+				purls[p] = purl
+			}
 			if !slices.Contains(where[p], t.Name) {
 				where[p] = append(where[p], t.Name)
 			}
@@ -32,6 +40,7 @@ func distinct(targets []Target) ([]osv.Package, map[osv.Package][]string) {
 	}
 	packages := make([]osv.Package, 0, len(where))
 	for p := range where {
+		p.Purl = purls[p]
 		packages = append(packages, p)
 	}
 	slices.SortFunc(packages, byName)
@@ -43,24 +52,25 @@ func byName(a, b osv.Package) int {
 }
 
 // matches judges every record for every package that it names.
-func matches(packages []osv.Package, where map[osv.Package][]string, records []*osv.Record) []*match {
-	named := map[string][]*osv.Record{}
+func matches(packages []osv.Package, where map[osv.Package][]string, records []*osv.Record, now time.Time) []*match {
+	about := map[string][]*osv.Record{}
 	for _, r := range records {
 		for _, a := range r.Affected {
 			k := osv.Key(a.Package.Ecosystem, a.Package.Name)
-			if n := named[k]; len(n) == 0 || n[len(n)-1] != r {
-				named[k] = append(n, r)
+			if n := about[k]; len(n) == 0 || n[len(n)-1] != r {
+				about[k] = append(n, r)
 			}
 		}
 	}
 	var out []*match
-	for _, p := range packages {
+	for _, named := range packages {
+		p := named.Plain()
 		if p.Ecosystem == "" {
 			continue
 		}
-		for _, r := range named[osv.Key(p.Ecosystem, p.Name)] {
-			if j := r.Judge(p); j.Verdict != osv.Unaffected {
-				out = append(out, &match{record: r, pkg: p, judgement: j, targets: where[p], reach: Unknown})
+		for _, r := range about[osv.Key(p.Ecosystem, p.Name)] {
+			if j := r.Judge(p, now); j.Verdict != osv.Unaffected {
+				out = append(out, &match{record: r, pkg: p, judgement: j, targets: where[p], component: named.Component(), reach: Unknown})
 			}
 		}
 	}
@@ -119,18 +129,21 @@ func aliases(ms []*match) [][]*match {
 
 func finding(p osv.Package, group []*match) Finding {
 	slices.SortFunc(group, func(a, b *match) int {
-		return cmp.Or(cmp.Compare(rank(a.record.ID, p), rank(b.record.ID, p)), strings.Compare(a.record.ID, b.record.ID))
+		return cmp.Or(cmp.Compare(rank(a.record.ID, p), rank(b.record.ID, p)), strings.Compare(a.record.ID, b.record.ID), bytes.Compare(a.record.Raw(), b.record.Raw()))
 	})
-	f := Finding{ID: group[0].record.ID, Package: p, Reach: Required, Severity: Severity{Level: LevelUnknown}, Where: []string{}}
+	f := Finding{ID: group[0].record.ID, Package: p, Component: group[0].component, Reach: Required, Severity: Severity{Level: LevelUnknown}, Where: []string{}}
 	sure := slices.ContainsFunc(group, func(m *match) bool { return m.judgement.Verdict == osv.IsAffected })
 	known := slices.ContainsFunc(group, func(m *match) bool { return m.reach != Unknown })
+	readable := true
 	for _, m := range group {
 		f.Aliases = append(append(f.Aliases, m.record.ID), m.record.Aliases...)
 		f.Summary = cmp.Or(f.Summary, summary(m.record))
 		f.Fixed = append(f.Fixed, m.judgement.Fixed...)
 		f.Where = append(f.Where, m.targets...)
 		f.Symbols = append(f.Symbols, m.symbols...)
-		if s := severity(m.record, m.judgement.Matched); s.worse(f.Severity) {
+		s, all := severity(m.record, m.judgement.Matched)
+		readable = readable && all
+		if s.worse(f.Severity) {
 			f.Severity = s
 		}
 		if !sure {
@@ -143,12 +156,33 @@ func finding(p osv.Package, group []*match) Finding {
 			f.Reach = m.reach
 		}
 	}
+	if !readable && f.Severity.rank() < LevelHigh.rank() {
+		f.Severity = Severity{Level: LevelUnknown} // what cannot be read may say worse
+	}
+	f.names = direct(group)
 	f.Aliases = unique(slices.DeleteFunc(f.Aliases, func(id string) bool { return id == f.ID }))
 	f.Where, f.Symbols = unique(f.Where), unique(f.Symbols)
 	f.Symbols = f.Symbols[:min(len(f.Symbols), 10)]
 	seen := map[string]bool{}
 	f.Fixed = slices.DeleteFunc(f.Fixed, func(v string) bool { again := seen[v]; seen[v] = true; return again })
 	return f
+}
+
+// direct gives for each record the names under which something may be decided about it: its ids, and those of records that
+// share one with it. A record that only a third joins with it is another vulnerability, perhaps.
+func direct(group []*match) [][]string {
+	ids := func(m *match) []string { return append([]string{m.record.ID}, m.record.Aliases...) }
+	var out [][]string
+	for _, m := range group {
+		names := ids(m)
+		for _, o := range group {
+			if slices.ContainsFunc(ids(o), func(id string) bool { return slices.Contains(ids(m), id) }) {
+				names = append(names, o.record.ID)
+			}
+		}
+		out = append(out, unique(names))
+	}
+	return out
 }
 
 // rank prefers the id of an ecosystem's own database, then those that people look for.

@@ -60,13 +60,33 @@ func (r *Report) Err(where string) error {
 		Actual: strings.Join(said, "; "), Fix: fix(bad)}
 }
 
-// fix names an upgrade where there is one, and how to decide otherwise.
+// fix names upgrades where there are some, and how to decide otherwise about the first.
 func fix(bad []Finding) string {
-	decide := "have a manager decide: sello vex create --id " + bad[0].ID
-	i := slices.IndexFunc(bad, func(f Finding) bool { return len(f.Fixed) > 0 })
-	if i < 0 {
-		return decide
+	var upgrades []string
+	more := 0
+	for _, f := range bad {
+		if len(f.Fixed) == 0 {
+			continue
+		}
+		u := fmt.Sprintf("upgrade %s to %s or later", f.Package.Name, f.Fixed[0])
+		switch {
+		case slices.Contains(upgrades, u):
+		case len(upgrades) < 3:
+			upgrades = append(upgrades, u)
+		default:
+			more++
+		}
 	}
-	f := bad[i]
-	return fmt.Sprintf("upgrade %s to %s or later, and so on; or %s", f.Package.Name, f.Fixed[0], decide)
+	if more > 0 {
+		upgrades = append(upgrades, fmt.Sprintf("%d more", more))
+	}
+	component := bad[0].Component
+	if strings.ContainsAny(component, "?&' ") {
+		component = "'" + component + "'"
+	}
+	decide := "have a manager decide: sello vex create --id " + bad[0].ID + " --component " + component
+	if len(upgrades) > 0 {
+		return strings.Join(upgrades, "; ") + "; or " + decide
+	}
+	return decide
 }

@@ -44,12 +44,14 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbo
 		if len(here) == 0 {
 			continue
 		}
-		found, err := govulncheck(ctx, t.program, here, symbols)
-		if err != nil {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: its symbols cannot be read, so that it is not known what is called: %.200s", t.Name, err))
-		}
-		for _, m := range here {
-			m.take(found, m.elsewhere(t))
+		for _, round := range rounds(here) {
+			found, err := govulncheck(ctx, t.program, round, symbols)
+			if err != nil {
+				r.Notes = append(r.Notes, fmt.Sprintf("%s: its symbols cannot be read, so that it is not known what is called: %.200s", t.Name, err))
+			}
+			for _, m := range round {
+				m.take(found, m.elsewhere(t))
+			}
 		}
 	}
 	for _, m := range all {
@@ -58,6 +60,21 @@ func reach(ctx context.Context, targets []Target, all []*match, r *Report, symbo
 		}
 	}
 	return nil
+}
+
+// rounds parts matches so that no two records of a part have one id, which is all that the scan knows them by.
+func rounds(all []*match) (out [][]*match) {
+	for _, m := range all {
+		i := slices.IndexFunc(out, func(round []*match) bool {
+			return !slices.ContainsFunc(round, func(o *match) bool { return o.record != m.record && o.record.ID == m.record.ID })
+		})
+		if i < 0 {
+			i = len(out)
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], m)
+	}
+	return out
 }
 
 // elsewhere holds when all that is vulnerable is so on other systems than the one that the program was built for.
@@ -93,19 +110,30 @@ func (m *match) take(found map[string]sighting, elsewhere bool) {
 	m.symbols = append(m.symbols, s.symbols...)
 }
 
-// look takes what a document says. What sources name counts by the programs that were built from them: what none of those
-// links is required, and no more.
+// look takes what a document says. It adds nothing where every program that it says to hold the package is among the targets
+// and has it. What its sources name, and no program in them, counts by the programs that were built from them: what none of
+// those links is required, and no more.
 func (m *match) look(doc Target, targets []Target) {
-	programs := slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" })
-	switch {
-	case described(doc, m.pkg, targets):
-	case doc.sources && programs && m.pkg.Ecosystem == "Go":
-		if m.reach == Unknown && !slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" && t.has(m.pkg) }) {
-			m.reach = Required
+	held := doc.holding(m.pkg)
+	for sum := range held.digests {
+		if !slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" && t.SHA256 == sum && t.has(m.pkg) }) {
+			m.blind = true
+			return
 		}
-	default:
-		m.blind = true
 	}
+	switch {
+	case held.loose, held.sources && (m.pkg.Ecosystem != "Go" || !builtFrom(doc, targets)):
+		m.blind = true
+	case held.sources && m.reach == Unknown && !slices.ContainsFunc(targets, func(t Target) bool { return t.program != "" && t.has(m.pkg) }):
+		m.reach = Required
+	}
+}
+
+// builtFrom holds when a program among the targets is of a module that a document of sources names.
+func builtFrom(doc Target, targets []Target) bool {
+	return slices.ContainsFunc(targets, func(t Target) bool {
+		return t.program != "" && t.main != "" && slices.ContainsFunc(doc.Packages, func(p osv.Package) bool { return p.Ecosystem == "Go" && p.Name == t.main })
+	})
 }
 
 // has holds when a target has the package in that version.
@@ -113,17 +141,17 @@ func (t Target) has(p osv.Package) bool {
 	return slices.ContainsFunc(t.Packages, func(q osv.Package) bool { return q.Name == p.Name && q.Version == p.Version })
 }
 
-// described holds when a document describes, by digest, a program among the targets that has the package: the program says
-// what is called.
-func described(doc Target, p osv.Package, targets []Target) bool {
-	return slices.ContainsFunc(targets, func(t Target) bool {
-		return t.program != "" && doc.hashes[t.SHA256] && t.has(p)
-	})
-}
-
-// names holds when an affected package says which of its packages or symbols are.
+// names holds when an affected package says which of its packages or symbols are. One that names symbols of no package says
+// nothing that can be looked for.
 func names(affected []osv.Affected) bool {
-	return slices.ContainsFunc(affected, func(a osv.Affected) bool { return len(a.Ecosystem.Imports) > 0 })
+	some := false
+	for _, a := range affected {
+		some = some || len(a.Ecosystem.Imports) > 0
+		if slices.ContainsFunc(a.Ecosystem.Imports, func(i osv.Import) bool { return i.Path == "" }) {
+			return false
+		}
+	}
+	return some
 }
 
 // sighting is what a program says about a record.

@@ -2,6 +2,7 @@ package vuln
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	gocvss20 "github.com/pandatix/go-cvss/20"
@@ -40,30 +41,42 @@ func (s Severity) worse(than Severity) bool {
 	return s.rank() > than.rank() || s.rank() == than.rank() && s.Score > than.Score
 }
 
-// severity is the worst of a record's vectors, those of the package first; else the word of its database.
-func severity(r *osv.Record, matched []osv.Affected) Severity {
-	worst := Severity{Level: LevelUnknown}
-	take := func(list []osv.Severity) {
-		for _, s := range list {
-			if got, ok := ofVector(s.Score); ok && got.worse(worst) {
-				worst = got
-			}
+// severity is the worst that a record says in any place: as vectors, as numbers, and as the word of its database. all is
+// false when it says something that cannot be read.
+func severity(r *osv.Record, matched []osv.Affected) (worst Severity, all bool) {
+	worst, all = Severity{Level: LevelUnknown}, true
+	take := func(got Severity, ok bool) {
+		all = all && ok
+		if ok && got.worse(worst) {
+			worst = got
 		}
 	}
+	state := func(list []osv.Severity, word string) {
+		for _, s := range list {
+			take(ofScoreText(s.Score))
+		}
+		if word = strings.TrimSpace(word); word != "" {
+			level := ofWord(word)
+			take(Severity{Level: level}, level != LevelUnknown)
+		}
+	}
+	state(r.Severity, r.Specific.Severity)
 	for _, a := range matched {
-		take(a.Severity)
+		state(a.Severity, a.Specific.Severity)
 	}
-	if worst.Level == LevelUnknown {
-		take(r.Severity)
+	return worst, all
+}
+
+// ofScoreText reads a severity as records have it: a CVSS vector, a score, or a distribution's word.
+func ofScoreText(text string) (Severity, bool) {
+	if s, ok := ofVector(text); ok {
+		return s, true
 	}
-	words := []string{r.Specific.Severity}
-	for _, a := range matched {
-		words = append(words, a.Specific.Severity)
+	if score, err := strconv.ParseFloat(text, 64); err == nil && score >= 0 && score <= 10 {
+		return Severity{Level: ofScore(score), Score: score}, true
 	}
-	for i := 0; i < len(words) && worst.Level == LevelUnknown; i++ {
-		worst.Level = ofWord(words[i])
-	}
-	return worst
+	level := ofWord(text)
+	return Severity{Level: level}, level != LevelUnknown
 }
 
 // ofVector scores a CVSS vector of any version.
@@ -124,6 +137,8 @@ func ofWord(word string) Level {
 		return LevelHigh
 	case "medium", "moderate":
 		return LevelMedium
+	case "none":
+		return LevelNone
 	case "low", "negligible", "minor", "unimportant":
 		return LevelLow
 	}

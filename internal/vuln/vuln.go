@@ -53,10 +53,11 @@ type Target struct {
 	without, elsewhere int // packages without a package URL, and of kinds that OSV has no ecosystem for
 
 	program string          // path of a Go program, whose symbols can be read
+	main    string          // path of the module that the program is of
 	goos    string          // what the program was built for; "" when it does not say
 	goarch  string          //
-	hashes  map[string]bool // digests of what a document describes
-	sources bool            // a document that describes sources, and nothing that was built
+	hashes  map[string]bool // digests of what a document describes; true for what it says to consist of something
+	holders *holders        // what is in what, by a document
 }
 
 // Finding is a vulnerability of a package.
@@ -64,6 +65,7 @@ type Finding struct {
 	ID        string      `json:"id"`
 	Aliases   []string    `json:"aliases,omitempty"`
 	Package   osv.Package `json:"package"`
+	Component string      `json:"component,omitempty"` // package URL by which a decision names the package, in any version
 	Summary   string      `json:"summary,omitempty"`
 	Severity  Severity    `json:"severity"`
 	Fixed     []string    `json:"fixed,omitempty"`
@@ -73,6 +75,8 @@ type Finding struct {
 	Where     []string    `json:"where"`               // names of targets
 	Decision  *Decision   `json:"decision,omitempty"`  // of a person
 	Offends   bool        `json:"offends"`             // the policy does not let it through
+
+	names [][]string // of each of its records: ids under which one may decide about it
 }
 
 // Decision is what somebody has said about a finding.
@@ -87,12 +91,13 @@ type Decision struct {
 
 // Settles reports whether a finding that is decided so needs no more: it is none, it is fixed, or there is a plan.
 func (d Decision) Settles() bool {
-	return d.Status == "not_affected" || d.Status == "fixed" || d.Status == "affected" && d.Text != ""
+	return d.Status == "not_affected" || d.Status == "fixed" || d.Status == "affected" && strings.TrimSpace(d.Text) != ""
 }
 
 // Triage gives what people have decided.
 type Triage interface {
-	// Decide gives the decision about a vulnerability, under any of its ids, of a package in targets with these SHA-256.
+	// Decide gives the decision about a vulnerability, under any of its ids, of a package in something that these SHA-256
+	// are of.
 	Decide(ids []string, p osv.Package, digests []string) (Decision, bool)
 }
 
@@ -141,6 +146,7 @@ func Check(ctx context.Context, targets []Target, o Options) (*Report, error) {
 		if err := found.TooOld(o.Now, o.AsOf); err != nil {
 			return nil, err
 		}
+		r.Notes = append(r.Notes, found.Quiet(o.Now, o.AsOf)...)
 	}
 	r.Database = Database{URI: found.URI, LastUpdate: found.Newest.UTC(), Records: found.Total, Ecosystems: found.Covered}
 	r.Notes = append(r.Notes, found.Notes...)
@@ -149,7 +155,7 @@ func Check(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	}
 	r.unchecked("have no package URL", targets, func(t Target) int { return t.without })
 	r.unchecked("are of kinds that OSV has no ecosystem for", targets, func(t Target) int { return t.elsewhere })
-	raw := matches(packages, where, found.Records)
+	raw := matches(packages, where, found.Records, o.Now)
 	if err := reach(ctx, targets, raw, r, o.Symbols); err != nil {
 		return nil, err
 	}
@@ -162,22 +168,6 @@ func Check(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	r.Notes = slices.Compact(r.Notes)
 	r.Finished = r.Started
 	return r, nil
-}
-
-// decide adds what people said, and whether the policy lets the finding through.
-func (r *Report) decide(f *Finding, o Options) {
-	if o.Triage != nil {
-		var digests []string
-		for _, t := range r.Targets {
-			if slices.Contains(f.Where, t.Name) && t.SHA256 != "" {
-				digests = append(digests, t.SHA256)
-			}
-		}
-		if d, ok := o.Triage.Decide(append([]string{f.ID}, f.Aliases...), f.Package, digests); ok {
-			f.Decision = &d
-		}
-	}
-	f.Offends = (f.Decision == nil || !f.Decision.Settles()) && o.Fail.refuses(*f)
 }
 
 // unchecked notes how many packages of documents could not be looked up, and in which documents.

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/osv"
 )
@@ -128,10 +129,10 @@ func TestAliasesAreOneFinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Finding{
-		{ID: "GO-2026-0001", Aliases: []string{"CVE-2026-1", "GHSA-aaaa"}, Summary: "About GO-2026-0001", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelCritical, Score: 9.8, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
-		{ID: "CVE-2026-2", Summary: "About CVE-2026-2", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelLow, Score: 1.8, Vector: "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
+		{ID: "GO-2026-0001", Component: "pkg:golang/example.org/m", Aliases: []string{"CVE-2026-1", "GHSA-aaaa"}, Summary: "About GO-2026-0001", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelCritical, Score: 9.8, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
+		{ID: "CVE-2026-2", Component: "pkg:golang/example.org/m", Summary: "About CVE-2026-2", Fixed: []string{"1.2.0"}, Severity: Severity{Level: LevelLow, Score: 1.8, Vector: "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}, Reach: Unknown, Where: []string{"x.spdx.json"}, Offends: true},
 	}
-	if diff := cmp.Diff(want, r.Findings, cmpopts.IgnoreFields(Finding{}, "Package"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, r.Findings, cmpopts.IgnoreFields(Finding{}, "Package"), cmpopts.IgnoreUnexported(Finding{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -144,6 +145,109 @@ func TestSeverity(t *testing.T) {
 		got, ok := ofVector(vector)
 		if ok != (want != "") || ok && got.String() != want {
 			t.Errorf("%s: %v %v", vector, got, ok)
+		}
+	}
+}
+
+// TestWorstSeverity shows that the worst of all that a record says counts, and that what cannot be read may be worse.
+func TestWorstSeverity(t *testing.T) {
+	lowVector := `{"type":"CVSS_V3","score":"CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"}`
+	for name, c := range map[string]struct {
+		more, affected string
+		want           Level
+	}{
+		"a low vector and a critical word":    {`,"severity":[` + lowVector + `],"database_specific":{"severity":"CRITICAL"}`, "", LevelCritical},
+		"a low vector, and one of the future": {`,"severity":[` + lowVector + `,{"type":"CVSS_V5","score":"CVSS:5.0/XX:Y"}]`, "", LevelUnknown},
+		"no vector, and a low word":           {`,"severity":[{"type":"CVSS_V3","score":"garbage"}],"database_specific":{"severity":"LOW"}`, "", LevelUnknown},
+		"a critical vector, and no vector":    {`,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},{"type":"X","score":"garbage"}]`, "", LevelCritical},
+		"a score, and a low word":             {`,"severity":[{"type":"CVSS_V3","score":"9.8"}],"database_specific":{"severity":"LOW"}`, "", LevelCritical},
+		"a distribution's word":               {`,"severity":[{"type":"Ubuntu","score":"medium"}]`, "", LevelMedium},
+		"a word that nobody knows":            {`,"severity":[` + lowVector + `],"database_specific":{"severity":"SEVERE"}`, "", LevelUnknown},
+		"low, and the package critical":       {`,"severity":[` + lowVector + `]`, critical, LevelCritical},
+		"critical, and the package low":       {critical, `,"severity":[` + lowVector + `]`, LevelCritical},
+		"nothing":                             {"", "", LevelUnknown},
+		"low":                                 {low, "", LevelLow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Check(context.Background(), []Target{target("pkg:golang/example.org/m@v1.0.0")}, Options{Database: records{record("GO-1", "example.org/m", c.more, c.affected)}, Now: now, Fail: High})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := r.Findings[0]; f.Severity.Level != c.want || f.Offends != (c.want == LevelCritical || c.want == LevelUnknown) {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+// by is a triage that has decided about some ids, in things of one digest only unless that is "".
+type by struct {
+	ids    []string
+	digest string
+}
+
+func (b by) Decide(ids []string, _ osv.Package, digests []string) (Decision, bool) {
+	return Decision{Status: "fixed", Document: "d"}, slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(b.ids, id) }) && (b.digest == "" || slices.Contains(digests, b.digest))
+}
+
+// TestDecidedInPart shows that a decision settles only what it is about: each file, and each record that is joined to others.
+func TestDecidedInPart(t *testing.T) {
+	db := records{record("GO-1", "example.org/m", `,"aliases":["CVE-1"]`, ""), record("GO-2", "example.org/m", `,"aliases":["CVE-2"]`, ""), record("GHSA-x", "example.org/m", `,"aliases":["CVE-1","CVE-2"]`, "")}
+	one, other := target("pkg:golang/example.org/m@v1.0.0"), target("pkg:golang/example.org/m@v1.0.0")
+	other.Name, other.SHA256 = "y", strings.Repeat("b", 64)
+	for name, c := range map[string]struct {
+		db      records
+		targets []Target
+		by      by
+		settled bool
+		notes   int
+	}{
+		"one of two CVEs":         {db, []Target{one}, by{[]string{"CVE-1"}, ""}, false, 1},
+		"one of them by its id":   {db, []Target{one}, by{[]string{"GO-1"}, ""}, false, 1},
+		"both":                    {db, []Target{one}, by{[]string{"CVE-1", "GO-2"}, ""}, true, 0},
+		"what is said to be both": {db, []Target{one}, by{[]string{"GHSA-x"}, ""}, true, 0},
+		"by an alias of another":  {db[:1], []Target{one}, by{[]string{"CVE-1"}, ""}, true, 0},
+		"another's id, one alias": {records{db[0], record("GHSA-y", "example.org/m", `,"aliases":["CVE-1"]`, "")}, []Target{one}, by{[]string{"GO-1"}, ""}, true, 0},
+		"nothing":                 {db, []Target{one}, by{[]string{"CVE-3"}, ""}, false, 0},
+		"in one of two files":     {db[:1], []Target{one, other}, by{[]string{"GO-1"}, one.SHA256}, false, 1},
+		"in the other":            {db[:1], []Target{one, other}, by{[]string{"GO-1"}, other.SHA256}, false, 1},
+		"in the one file":         {db[:1], []Target{one}, by{[]string{"GO-1"}, one.SHA256}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 10 {
+				r, err := Check(context.Background(), c.targets, Options{Database: c.db, Now: now, Fail: Any, Triage: c.by})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(r.Findings) != 1 || r.Findings[0].Offends == c.settled || len(r.Notes) != c.notes {
+					t.Fatalf("%+v %v", r.Findings, r.Notes)
+				}
+			}
+		})
+	}
+}
+
+// TestDecidedByDocument shows that a decision about a program holds in a document that says to hold nothing else.
+func TestDecidedByDocument(t *testing.T) {
+	ours, theirs := strings.Repeat("c", 64), strings.Repeat("d", 64)
+	artifact := func(id, sum string) string {
+		return `{"SPDXID":"SPDXRef-` + id + `","name":"` + id + `","primaryPackagePurpose":"APPLICATION","checksums":[{"algorithm":"SHA256","checksumValue":"` + sum + `"}]}`
+	}
+	relation := func(from, to string) string {
+		return `{"spdxElementId":"SPDXRef-` + from + `","relationshipType":"CONTAINS","relatedSpdxElement":"SPDXRef-` + to + `"}`
+	}
+	for _, c := range []struct {
+		relations string
+		settled   bool
+	}{{relation("ours", "m"), true}, {relation("ours", "m") + "," + relation("theirs", "m"), false}} {
+		doc := Target{Name: "doc", SHA256: strings.Repeat("e", 64)}
+		text := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[` + artifact("ours", ours) + "," + artifact("theirs", theirs) + `,{"SPDXID":"SPDXRef-m","name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]}],"relationships":[` + c.relations + `]}`
+		if err := parseDocument(&doc, []byte(text), "doc"); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Check(context.Background(), []Target{doc}, Options{Database: records{record("GO-1", "example.org/m", "", "")}, Now: now, Fail: Any, Triage: by{[]string{"GO-1"}, ours}})
+		if err != nil || r.Findings[0].Offends == c.settled {
+			t.Errorf("%v %+v", err, r)
 		}
 	}
 }
@@ -191,7 +295,7 @@ func TestReach(t *testing.T) {
 	build(t, dir)
 	db := records{
 		stdlib("GO-2099-0001", `[{"path":"strings","symbols":["ToUpper"]}]`), stdlib("GO-2099-0002", `[{"path":"strings","symbols":["NewReplacer"]}]`),
-		stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`), stdlib("GO-2099-0005", `[{"path":"strings","symbols":["ToUpper"],"goos":["plan9"]}]`), strings.Replace(record("GO-2099-0004", "stdlib", "", ""), `,{"fixed":"1.2.0"}`, "", 1),
+		stdlib("GO-2099-0003", `[{"path":"net/http","symbols":["Get"]}]`), stdlib("GO-2099-0006", `[{"symbols":["Get"]}]`), stdlib("GO-2099-0007", `[{"path":"net/http","symbols":["Get"]}]`), stdlib("GO-2099-0007", `[{"path":"strings","symbols":["ToUpper"]}]`), stdlib("GO-2099-0005", `[{"path":"strings","symbols":["ToUpper"],"goos":["plan9"]}]`), strings.Replace(record("GO-2099-0004", "stdlib", "", ""), `,{"fixed":"1.2.0"}`, "", 1),
 	}
 	check := func(targets []Target) map[string]Reach {
 		t.Helper()
@@ -215,27 +319,74 @@ func TestReach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Imported, "GO-2099-0003": Required, "GO-2099-0004": Unknown, "GO-2099-0005": Required}
+	want := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Imported, "GO-2099-0003": Required, "GO-2099-0004": Unknown, "GO-2099-0005": Required, "GO-2099-0006": Unknown, "GO-2099-0007": Called}
 	if diff := cmp.Diff(want, check(targets)); diff != "" {
 		t.Error(diff)
 	}
-	// A document about this very program adds nothing; one about anything else leaves what is called unknown.
-	doc := Target{Name: "doc", Packages: targets[0].Packages, hashes: map[string]bool{targets[0].SHA256: true}}
-	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
-		t.Error(diff)
+	// A document about this very program adds nothing.
+	program := targets[0]
+	held := func(holders string) string { return strings.ReplaceAll(holders, "PROGRAM", program.SHA256) }
+	std := `{"SPDXID":"SPDXRef-std","name":"stdlib","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/stdlib@` + program.Packages[0].Version + `"}]}`
+	mine := `{"SPDXID":"SPDXRef-main","name":"example.org/program","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/program"}]}`
+	artifact := func(id, purpose, sum string) string {
+		return held(`{"SPDXID":"SPDXRef-` + id + `","name":"` + id + `","primaryPackagePurpose":"` + purpose + `","checksums":[{"algorithm":"SHA256","checksumValue":"` + sum + `"}]}`)
 	}
-	// So does one about sources, with programs that were built from them; alone it leaves it unknown.
-	doc.hashes, doc.sources = nil, true
-	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
-		t.Error(diff)
+	relation := func(from, kind, to string) string {
+		return `{"spdxElementId":"SPDXRef-` + from + `","relationshipType":"` + kind + `","relatedSpdxElement":"SPDXRef-` + to + `"}`
 	}
-	if got := check([]Target{doc}); got["GO-2099-0003"] != Unknown {
-		t.Errorf("%v", got)
+	ours, theirs := artifact("ours", "APPLICATION", "PROGRAM"), artifact("theirs", "APPLICATION", strings.Repeat("b", 64))
+	source, archive := `{"SPDXID":"SPDXRef-source","name":"source","primaryPackagePurpose":"SOURCE"}`, artifact("archive", "ARCHIVE", strings.Repeat("c", 64))
+	unknown := map[string]Reach{"GO-2099-0001": Called, "GO-2099-0002": Unknown, "GO-2099-0003": Unknown, "GO-2099-0004": Unknown, "GO-2099-0005": Unknown, "GO-2099-0006": Unknown, "GO-2099-0007": Called}
+	for name, c := range map[string]struct {
+		packages, relations []string
+		want                map[string]Reach
+	}{
+		"about the program":                          {[]string{ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "std")}, want},
+		"about the program, without relations":       {[]string{ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours")}, want},
+		"about the program, the other way around":    {[]string{ours, std}, []string{relation("ours", "DESCRIBED_BY", "DOCUMENT"), relation("std", "CONTAINED_BY", "ours")}, want},
+		"by way of its main module":                  {[]string{ours, mine, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "main"), relation("main", "DEPENDS_ON", "std")}, want},
+		"about an archive with the program":          {[]string{archive, ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "archive"), relation("archive", "CONTAINS", "ours"), relation("ours", "CONTAINS", "std")}, want},
+		"about an archive with another, too":         {[]string{archive, ours, theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "archive"), relation("archive", "CONTAINS", "ours"), relation("archive", "CONTAINS", "theirs"), relation("ours", "CONTAINS", "std"), relation("theirs", "CONTAINS", "std")}, unknown},
+		"another one that says it differently":       {[]string{ours, theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "std"), relation("theirs", "STATIC_LINK", "std")}, unknown},
+		"another one that needs the same module":     {[]string{ours, theirs, mine, std}, []string{relation("DOCUMENT", "DESCRIBES", "ours"), relation("ours", "CONTAINS", "main"), relation("main", "DEPENDS_ON", "std"), relation("theirs", "CONTAINS", "main")}, unknown},
+		"the program stands beside an archive of it": {[]string{archive, ours, std}, []string{relation("DOCUMENT", "DESCRIBES", "archive"), relation("archive", "CONTAINS", "ours"), relation("archive", "CONTAINS", "std")}, unknown},
+		"it describes nothing":                       {[]string{ours, std}, nil, unknown},
+		"in a circle":                                {[]string{mine, std}, []string{relation("main", "DEPENDS_ON", "std"), relation("std", "DEPENDS_ON", "main")}, unknown},
+		"about something else":                       {[]string{theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "theirs")}, unknown},
+		"sources that it was built from":             {[]string{source, mine, std}, []string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "main"), relation("main", "DEPENDS_ON", "std")}, want},
+		"sources of something else":                  {[]string{source, std}, []string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "std")}, unknown},
+		"sources with a program in them":             {[]string{source, mine, theirs, std}, []string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "main"), relation("source", "CONTAINS", "theirs"), relation("theirs", "CONTAINS", "std")}, unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := Target{Name: "doc"}
+			text := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[` + strings.Join(c.packages, ",") + `],"relationships":[` + strings.Join(c.relations, ",") + `]}`
+			if err := parseDocument(&doc, []byte(text), "doc"); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, check([]Target{program, doc})); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(c.want, check([]Target{doc, program})); diff != "" {
+				t.Error("in the other order", diff)
+			}
+			if got := check([]Target{doc}); got["GO-2099-0003"] != Unknown {
+				t.Errorf("alone: %v", got)
+			}
+		})
 	}
-	doc.sources = false
-	want["GO-2099-0002"], want["GO-2099-0003"], want["GO-2099-0005"] = Unknown, Unknown, Unknown
-	if diff := cmp.Diff(want, check(append(targets, doc))); diff != "" {
-		t.Error(diff)
+	// What sources name and no program has is required, when the programs were built from them; a program in them may call it.
+	evil := `{"SPDXID":"SPDXRef-evil","name":"evil","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/evil@v1.0.0"}]}`
+	db = records{record("GO-2099-0009", "example.org/evil", critical, `,"ecosystem_specific":{"imports":[{"path":"example.org/evil","symbols":["Bad"]}]}`)}
+	for holder, want := range map[string]Reach{"main": Required, "source": Required, "theirs": Unknown} {
+		doc := Target{Name: "doc"}
+		text := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[` + strings.Join([]string{source, mine, theirs, evil}, ",") + `],"relationships":[` +
+			strings.Join([]string{relation("DOCUMENT", "DESCRIBES", "source"), relation("source", "CONTAINS", "main"), relation("source", "CONTAINS", "theirs"), relation(holder, "CONTAINS", "evil")}, ",") + `]}`
+		if err := parseDocument(&doc, []byte(text), "doc"); err != nil {
+			t.Fatal(err)
+		}
+		if got := check([]Target{program, doc}); got["GO-2099-0009"] != want {
+			t.Errorf("held by %s: %v", holder, got)
+		}
 	}
 }
 
@@ -295,6 +446,8 @@ func TestRead(t *testing.T) {
 		"CycloneDX":                    {"a.cdx.json", cdx, []string{"a@1", "b@2"}, 0, ""},
 		"a statement with one":         {"a.json", `{"_type":"https://in-toto.io/Statement/v1","predicate":` + spdx + `}`, []string{"example.org/m@v1.0.0"}, 1, ""},
 		"of a kind without ecosystem":  {"a.json", strings.Replace(spdx, "pkg:golang/example.org/m@v1.0.0", "pkg:generic/m@1", 1), []string{"m@1"}, 2, ""},
+		"two package URLs":             {"a.json", strings.Replace(spdx, `"externalRefs":[`, `"externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/l@v1.0.0"},`, 1), []string{"example.org/l@v1.0.0", "example.org/m@v1.0.0"}, 1, ""},
+		"an archive with nothing in":   {"a.json", `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[{"SPDXID":"SPDXRef-a","name":"a","primaryPackagePurpose":"ARCHIVE","checksums":[{"algorithm":"SHA256","checksumValue":"aa"}]}],"relationships":[{"spdxElementId":"SPDXRef-DOCUMENT","relationshipType":"DESCRIBES","relatedSpdxElement":"SPDXRef-a"}]}`, nil, 1, ""},
 		"a version that is not known":  {"a.json", `{"spdxVersion":"SPDX-9.0"}`, nil, 0, "vuln-input-invalid"},
 		"a purl that is none":          {"a.json", strings.Replace(spdx, "pkg:golang", "golang", 1), nil, 0, "vuln-input-invalid"},
 		"another document":             {"a.json", `{"hello":"world"}`, nil, 0, "vuln-input-invalid"},
@@ -354,6 +507,117 @@ func TestReadModFile(t *testing.T) {
 	}
 }
 
+// TestReplacedByVersion shows that a replacement of a version goes before one of all, as it does for Go; and that what lies
+// beside go.mod is named.
+func TestReplacedByVersion(t *testing.T) {
+	text := "module x\n\ngo 1.26\n\nrequire example.org/m v1.0.0\n\nreplace example.org/m => example.org/fork v1.9.0\n\nreplace example.org/m v1.0.0 => example.org/bad v1.0.0\n"
+	dir := folder(t, map[string]string{"go.mod": text, "deps.cdx.json": "{}", "bin/x": "\x7fELF", "tools/go.mod": "module y", "main.go": "package main"})
+	targets, err := Read(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range targets[0].Packages {
+		got = append(got, p.String())
+	}
+	if diff := cmp.Diff([]string{"example.org/bad@v1.0.0", "stdlib@1.26.0"}, got); diff != "" {
+		t.Error(diff)
+	}
+	notes := strings.Join(targets[0].Notes, "\n")
+	for _, want := range []string{"deps.cdx.json", "bin/x", "tools/go.mod", "3 programs", "line go 1.26"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("%s is not mentioned: %s", want, notes)
+		}
+	}
+}
+
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		p := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestReadFolder shows that what is in a folder is read or named.
+func TestReadFolder(t *testing.T) {
+	spdx := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[{"SPDXID":"SPDXRef-m","name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]}]}`
+	cdx := `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"a","purl":"pkg:npm/a@1"}]}`
+	tar := strings.Repeat("x", 257) + "ustar"
+	about := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"d","packages":[{"SPDXID":"SPDXRef-a","name":"a","primaryPackagePurpose":"ARCHIVE","checksums":[{"algorithm":"SHA256","checksumValue":"` + digest.Bytes([]byte(tar)) + `"}]},{"SPDXID":"SPDXRef-m","name":"m","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.org/m@v1.0.0"}]}],"relationships":[{"spdxElementId":"SPDXRef-DOCUMENT","relationshipType":"DESCRIBES","relatedSpdxElement":"SPDXRef-a"}]}`
+	for name, c := range map[string]struct {
+		files   map[string]string
+		targets int
+		note    string
+		code    string
+	}{
+		"under other names":       {map[string]string{"a.spdx": "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\nSPDXID: SPDXRef-DOCUMENT\nDocumentName: d\nDocumentNamespace: https://example.org/d\n", "DEPS.CDX.JSON": cdx, "deps.cdx": cdx, "x.json": spdx, "package.json": `{"name":"x"}`}, 4, "", ""},
+		"an archive":              {map[string]string{"a.spdx.json": spdx, "p.tar.gz": "x", "q": "PK\x03\x04", "r": tar}, 1, "3 archives", ""},
+		"one that is described":   {map[string]string{"a.spdx.json": about, "r": tar}, 1, "", ""},
+		"a program in C":          {map[string]string{"a.spdx.json": spdx, "p": "\x7fELF and nothing more"}, 1, "1 programs", ""},
+		"no more than an archive": {map[string]string{"p.tar.gz": "x"}, 0, "", "vuln-input-invalid"},
+		"broken":                  {map[string]string{"a.spdx.json": spdx, "x": `{"bomFormat":"CycloneDX"`}, 0, "", "vuln-input-invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			targets, err := Read(context.Background(), folder(t, c.files))
+			if gate.Code(err) != c.code || len(targets) != c.targets {
+				t.Fatalf("%v, %d targets", err, len(targets))
+			}
+			if err != nil {
+				return
+			}
+			if notes := strings.Join(targets[0].Notes, "\n"); !strings.Contains(notes, c.note) || c.note == "" && notes != "" {
+				t.Error(notes)
+			}
+		})
+	}
+	dir, outside := folder(t, map[string]string{"a.spdx.json": spdx}), folder(t, map[string]string{"b.spdx.json": spdx})
+	for name, to := range map[string]string{"within": "a.spdx.json", "out": filepath.Join(outside, "b.spdx.json"), "away": outside, "broken": "nowhere"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	targets, err := Read(context.Background(), dir)
+	if err != nil || len(targets) != 1 || !strings.Contains(strings.Join(targets[0].Notes, "\n"), "3 links") {
+		t.Errorf("%v %+v", err, targets)
+	}
+	if os.Getuid() > 0 {
+		if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("\x7fELF"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(context.Background(), dir); gate.Code(err) != "vuln-input-invalid" {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReadEnds shows that reading ends when it is told to, and that what never ends is not read.
+func TestReadEnds(t *testing.T) {
+	dir := folder(t, map[string]string{"big": "\x7fELF"})
+	if err := os.Truncate(filepath.Join(dir, "big"), 1<<36); err != nil {
+		t.Skip(err)
+	}
+	for _, p := range []string{dir, filepath.Join(dir, "big")} {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		if _, err := Read(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		cancel()
+	}
+	if runtime.GOOS != "windows" {
+		if _, err := Read(context.Background(), os.DevNull); gate.Code(err) != "vuln-input-invalid" {
+			t.Error(err)
+		}
+	}
+}
+
 func TestStatementAndSarif(t *testing.T) {
 	r, err := Check(context.Background(), []Target{target("pkg:golang/example.org/m@v1.0.0")}, Options{Database: records{record("GO-1", "example.org/m", critical, "")}, Now: now, Fail: Any})
 	if err != nil {
@@ -382,7 +646,7 @@ func TestStatementAndSarif(t *testing.T) {
 		}
 	}
 	again, err := Check(context.Background(), r.Targets, Options{Database: records{record("GO-1", "example.org/m", critical, "")}, Now: now, Fail: Any})
-	if err != nil || cmp.Diff(r, again, cmpopts.IgnoreUnexported(Target{})) != "" {
+	if err != nil || cmp.Diff(r, again, cmpopts.IgnoreUnexported(Target{}, Finding{})) != "" {
 		t.Error("the same bytes and the same database gave another report")
 	}
 }

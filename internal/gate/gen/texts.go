@@ -292,6 +292,7 @@ var texts = map[string]text{
 	"vendor-mismatch":               {"the vendor folder is not what go.mod and its modules say", "go mod tidy && go mod vendor, and commit"},
 	"vex-exists":                    {"", "sello vex sign FILE to decide the same again; or write another with --out"},
 	"vex-expired":                   {"", "have a release manager decide again: sello vex sign FILE"},
+	"vex-invalid":                   {"an OpenVEX document does not say what it has to, or it is a folder", "correct it; sello vex create writes one; of a folder, give the documents in it"},
 	"vex-not-manager":               {"only what release managers decide about vulnerabilities counts, and this key is no manager's", "have a release manager decide: sello vex create"},
 	"vex-too-large":                 {"an OpenVEX document, or the folder of exceptions, is larger than what is read", "split it, and remove what has expired"},
 	"vex-unsigned":                  {"", "have a release manager sign it: sello vex sign FILE"},
