@@ -80,7 +80,7 @@ func (a *app) describe(ctx context.Context, path string, f sbomFlags) (*sbom.Doc
 		}
 	}
 	meta.Licenses = licenses.New(licensePlaces(path))
-	return inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()})
+	return inventory.Of(ctx, path, inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache(), Except: f.out})
 }
 
 // documentTime is SOURCE_DATE_EPOCH, or the time of the commit that a folder has checked out, or of the file.

@@ -39,8 +39,10 @@ looks at what types do not say: identifiers, relations that lead nowhere or in a
 circle, checksums, package URLs, licence expressions, verification codes.
 
 --against FILE|FOLDER|LAYOUT describes the thing anew and compares: what is
-missing in the document, what is extra in it, what changed. A refusal has exit
-code 3.`,
+missing in the document, what is extra in it, what changed. Compared are files
+by name and digest, packages by package URL (by name and version where they have
+none), and licences where both know one; of a package of which the thing tells
+no version, only the rest. A refusal has exit code 3.`,
 		Example: "  sello sbom validate hello.spdx.json\n  sello sbom validate hello.spdx.json --against hello_v1.4.2_linux_amd64.tar.gz",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,7 +55,7 @@ code 3.`,
 				v.Findings = []check.Finding{}
 			}
 			if against != "" {
-				made, err := a.describe(cmd.Context(), against, sbomFlags{files: true})
+				made, err := a.describe(cmd.Context(), against, sbomFlags{files: true, out: args[0]})
 				if err != nil {
 					return err
 				}
@@ -90,16 +92,27 @@ func (a *app) showValidated(path string, v validated) {
 			}
 			rows = append(rows, row)
 		}
-		detail := fmt.Sprintf("%d files, %d packages", c.Files, c.Packages)
-		if c.Unlisted {
-			detail = fmt.Sprintf("%d packages; the document lists no files, so that files were not compared", c.Packages)
-		}
-		rows = append(rows, ui.Row{Status: map[bool]string{true: verify.Pass, false: verify.Fail}[len(c.Differences) == 0], Name: "compared", Detail: detail})
+		rows = append(rows, comparedRow(c))
 	}
 	ui.Table(a.streams.Out, rows)
 	if v.refusal(path, "") == nil {
 		a.printf("VALID  %s\n", ui.Escape(path))
 	}
+}
+
+// comparedRow says what was compared, and what was not.
+func comparedRow(c *check.Compared) ui.Row {
+	row := ui.Row{Status: verify.Pass, Name: "compared", Detail: fmt.Sprintf("digests of %d files, names, versions and licences of %d packages", c.Files, c.Packages)}
+	if len(c.Differences) > 0 {
+		row.Status = verify.Fail
+	}
+	if c.Unlisted {
+		row.Detail = fmt.Sprintf("names, versions and licences of %d packages; the document lists no files", c.Packages)
+	}
+	for _, name := range c.Apart {
+		row.Notes = append(row.Notes, "not compared: what is in "+name+", of which another document lists the files")
+	}
+	return row
 }
 
 func (v validated) refusal(path, against string) error {
