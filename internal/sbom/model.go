@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"slices"
 	"time"
 )
 
@@ -68,6 +69,23 @@ type Package struct {
 
 	Refs         []Ref  // external references other than PURL and CPEs
 	Verification string // SPDX 2.3, 7.9: SHA-1 over the package's files, all of which the document lists; "" when it does not
+}
+
+// PURLType is the type of the references (Ref) that hold the package URLs of a package that has several, but for the first (SPDX 2.3, F.3.5).
+const PURLType = "purl"
+
+// PURLs gives all package URLs of a package, the one of the field first.
+func (p *Package) PURLs() []string {
+	var out []string
+	if p.PURL != "" {
+		out = append(out, p.PURL)
+	}
+	for _, r := range p.Refs {
+		if r.Type == PURLType && !slices.Contains(out, r.Locator) {
+			out = append(out, r.Locator)
+		}
+	}
+	return out
 }
 
 // Purposes of packages, in SPDX's words (SPDX 2.3, 7.24).

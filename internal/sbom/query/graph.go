@@ -210,6 +210,18 @@ type Step struct {
 	Node    int32
 	Kind    string // of the relation that leads here; "" for a root
 	Comment string
+	Omitted int // steps before this one that Short left out
+}
+
+// Short gives a way of more than MaxTreeDepth steps without those in its middle.
+func Short(way []Step) []Step {
+	const keep = MaxTreeDepth / 2
+	if len(way) <= 2*keep {
+		return way
+	}
+	out := slices.Concat(way[:keep], way[len(way)-keep:])
+	out[keep].Omitted = len(way) - 2*keep
+	return out
 }
 
 // Why gives the shortest way from a root to a node, both included; nil when there is none. Among ways of one
@@ -230,7 +242,7 @@ func (g *Graph) Why(target int32) []Step {
 			var way []Step
 			for i >= 0 {
 				c := by[i]
-				way = append(way, Step{i, c.edge.Kind, c.edge.Comment})
+				way = append(way, Step{Node: i, Kind: c.edge.Kind, Comment: c.edge.Comment})
 				i = c.from
 			}
 			slices.Reverse(way)

@@ -177,6 +177,14 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+func depthOf(all []*query.Branch) int {
+	deepest := 0
+	for _, b := range all {
+		deepest = max(deepest, 1+depthOf(b.Below))
+	}
+	return deepest
+}
+
 // TestHostileShapes asks documents that are made to take long.
 func TestHostileShapes(t *testing.T) {
 	t.Parallel()
@@ -200,7 +208,16 @@ func TestHostileShapes(t *testing.T) {
 		g := query.New(doc)
 		roots, _ := g.Tree(query.TreeOptions{Files: true})
 		g.Tree(query.TreeOptions{Filter: "p49999"})
-		g.Why(int32(g.Len() - 1))
+		way := g.Why(int32(g.Len() - 1))
+		if short := query.Short(way); len(way) > query.MaxTreeDepth && (len(short) != query.MaxTreeDepth || short[len(short)/2].Omitted != len(way)-len(short)) {
+			t.Errorf("%s: %d steps of %d", name, len(short), len(way))
+		}
+		for _, depth := range []int{0, 1_000_000} {
+			roots, _ := g.Tree(query.TreeOptions{Depth: depth})
+			if deepest := depthOf(roots); deepest > query.MaxTreeDepth+1 {
+				t.Errorf("%s: %d levels", name, deepest)
+			}
+		}
 		if len(roots) == 0 {
 			t.Errorf("%s: no tree", name)
 		}
