@@ -70,8 +70,8 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, pu
 		if licenses && n.Package != nil {
 			details = append(details, shownLicense(n))
 		}
-		if purls && n.Package != nil && n.Package.PURL != "" {
-			details = append(details, n.Package.PURL)
+		if purls && n.Package != nil {
+			details = append(details, n.Package.PURLs()...)
 		}
 		if deeper += b.More; b.More > 0 {
 			details = append(details, fmt.Sprintf("(%d more below)", b.More))

@@ -255,17 +255,23 @@ func contentsOf(doc *sbom.Document) map[string]*sbom.Package {
 	out := map[string]*sbom.Package{}
 	for i := range doc.Packages {
 		if p := &doc.Packages[i]; !aside[p.ID] {
-			out[key(p)] = p
+			for _, k := range keys(p) {
+				out[k] = p
+			}
 		}
 	}
 	return out
 }
 
-func key(p *sbom.Package) string {
-	if p.PURL == "" {
-		return strings.TrimSuffix(p.Name+versionMark+p.Version, versionMark)
+func keys(p *sbom.Package) []string {
+	all := p.PURLs()
+	if len(all) == 0 {
+		return []string{strings.TrimSuffix(p.Name+versionMark+p.Version, versionMark)}
 	}
-	purl, subpath, _ := strings.Cut(p.PURL, "#")
-	purl, _, _ = strings.Cut(purl, "?")
-	return strings.TrimSuffix(purl+"#"+subpath, "#")
+	for i, purl := range all {
+		purl, subpath, _ := strings.Cut(purl, "#")
+		purl, _, _ = strings.Cut(purl, "?")
+		all[i] = strings.TrimSuffix(purl+"#"+subpath, "#")
+	}
+	return all
 }

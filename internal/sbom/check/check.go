@@ -105,9 +105,9 @@ func (c *checker) pkg(p *sbom.Package) {
 	if p.Name == "" {
 		c.add(true, "no-package-name", p.ID, "a package has no name")
 	}
-	if p.PURL != "" {
-		if _, err := packageurl.FromString(p.PURL); err != nil {
-			c.add(true, "bad-purl", p.ID, "not a package URL: %.200q", p.PURL)
+	for _, purl := range p.PURLs() {
+		if _, err := packageurl.FromString(purl); err != nil {
+			c.add(true, "bad-purl", p.ID, "not a package URL: %.200q", purl)
 		}
 	}
 	c.sums(p.ID, p.Checksums)

@@ -113,6 +113,9 @@ func TestAgainstWhatIsNotThere(t *testing.T) {
 		"extra package pkg:npm/b@2": func(doc, _ *sbom.Document) {
 			doc.Packages = append(doc.Packages, sbom.Package{ID: "g", Name: "b", Version: "2", PURL: "pkg:npm/b@2"})
 		},
+		"extra package pkg:npm/ghost@1": func(doc, _ *sbom.Document) {
+			doc.Packages[1].Refs = []sbom.Ref{{Category: "PACKAGE-MANAGER", Type: sbom.PURLType, Locator: "pkg:npm/ghost@1"}}
+		},
 		"extra package ghost": func(doc, _ *sbom.Document) { // as if it were described, too
 			doc.Packages = append(doc.Packages, sbom.Package{ID: "g", Name: "ghost"})
 			doc.Relations = append(doc.Relations, sbom.Relation{From: sbom.DocumentID, Kind: sbom.Describes, To: "g"})

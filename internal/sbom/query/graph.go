@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/package-url/packageurl-go"
+
 	"github.com/sello-release/sello/internal/sbom"
 )
 
@@ -29,6 +31,7 @@ type Node struct {
 	ID      string
 	Package *sbom.Package   // nil for a file
 	File    *sbom.FileEntry // nil for a package
+	version string          // versionOf(Package)
 }
 
 // Edge leads to a node.
@@ -47,9 +50,15 @@ func (n Node) Name() string {
 }
 
 // Version gives a package's version.
-func (n Node) Version() string {
-	if n.Package != nil {
-		return n.Package.Version
+func (n Node) Version() string { return n.version }
+
+// versionOf gives the version that a package has, or that its package URL names.
+func versionOf(p *sbom.Package) string {
+	if p.Version != "" || p.PURL == "" {
+		return p.Version
+	}
+	if purl, err := packageurl.FromString(p.PURL); err == nil {
+		return purl.Version
 	}
 	return ""
 }
@@ -89,7 +98,7 @@ func New(doc *sbom.Document) *Graph {
 	for i := range doc.Packages {
 		p := &doc.Packages[i]
 		g.index[p.ID] = int32(len(g.nodes))
-		g.nodes = append(g.nodes, Node{ID: p.ID, Package: p})
+		g.nodes = append(g.nodes, Node{ID: p.ID, Package: p, version: versionOf(p)})
 	}
 	for i := range doc.Files {
 		f := &doc.Files[i]

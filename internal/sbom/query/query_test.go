@@ -185,6 +185,22 @@ func depthOf(all []*query.Branch) int {
 	return deepest
 }
 
+// TestPURLs finds a package by each of its package URLs, and its version where only they have it.
+func TestPURLs(t *testing.T) {
+	t.Parallel()
+	doc := &sbom.Document{Packages: []sbom.Package{{ID: "a", Name: "a", PURL: "pkg:npm/a@1.0.0?x=y", Refs: []sbom.Ref{{Category: "PACKAGE-MANAGER", Type: sbom.PURLType, Locator: "pkg:deb/debian/a@1"}}}}}
+	g := query.New(doc)
+	for _, f := range []query.Filter{{PURL: "pkg:npm/a"}, {PURL: "pkg:deb/*"}, {Version: "=1.0.0"}} {
+		if got, err := g.Match(f); err != nil || names(g, got) != "a" {
+			t.Errorf("%+v: %v, %v", f, got, err)
+		}
+	}
+	to := &sbom.Document{Packages: []sbom.Package{{ID: "a", Name: "a", PURL: "pkg:npm/a@2.0.0"}}}
+	if d := query.Compare(doc, to); len(d.Upgraded) != 1 || d.Upgraded[0].From != "1.0.0" || d.Upgraded[0].To != "2.0.0" {
+		t.Errorf("%+v", d)
+	}
+}
+
 // TestHostileShapes asks documents that are made to take long.
 func TestHostileShapes(t *testing.T) {
 	t.Parallel()
