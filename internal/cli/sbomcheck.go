@@ -140,7 +140,8 @@ func (a *app) sbomConvertCommand() *cobra.Command {
 		Short: "Write a bill of materials in another format",
 		Long: `Convert reads a bill of materials in any format that is read and writes it in
 one that is written. What a format has no field for stands in properties,
-annotations or comments of the other.`,
+annotations or comments of the other. What is not read, such as services and
+vulnerabilities, is named on standard error and in a note of the document.`,
 		Example: "  sello sbom convert hello.spdx.json --format cyclonedx --out hello.cdx.json",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -148,12 +149,23 @@ annotations or comments of the other.`,
 			if err != nil {
 				return err
 			}
+			a.noteLeftOut(doc, args[0])
 			doc.Sort()
 			return a.writeSBOM(doc, f)
 		},
 	}
 	f.bind(cmd)
 	return cmd
+}
+
+// noteLeftOut says in the document and on standard error what of the one that was read is lost.
+func (a *app) noteLeftOut(doc *sbom.Document, path string) {
+	if len(doc.LeftOut) == 0 {
+		return
+	}
+	what := strings.Join(doc.LeftOut, ", ")
+	fmt.Fprintf(a.streams.Err, "note: left out of %s, since it is not read: %s\n", ui.Escape(path), ui.Escape(what))
+	doc.Notes = append(doc.Notes, sbom.Note{Of: sbom.DocumentID, By: strings.TrimSuffix("Tool: sello-"+a.build.Version, "-"), Type: "OTHER", Time: doc.Created, Text: "Left out of the document that this one was made from: " + what})
 }
 
 func (a *app) sbomMergeCommand() *cobra.Command {
@@ -173,6 +185,7 @@ document that went in is named by its digest.`,
 				if err != nil {
 					return err
 				}
+				a.noteLeftOut(doc, path)
 				sums, err := digest.File(path)
 				if err != nil {
 					return err

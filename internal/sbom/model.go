@@ -23,6 +23,8 @@ type Document struct {
 	Links     []Link
 	Notes     []Note
 
+	LeftOut []string // what the document that was read has, and the model has no place for, in the words of its format; sorted
+
 	Format string // what it was read from, such as SPDX-2.3 or CycloneDX-1.6; "" for a document that was made here
 }
 

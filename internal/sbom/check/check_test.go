@@ -58,6 +58,26 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestOptionalInCycloneDX takes a document without what its format does not ask for.
+func TestOptionalInCycloneDX(t *testing.T) {
+	t.Parallel()
+	d := good()
+	d.Format, d.Namespace, d.Created, d.Tools = "CycloneDX-1.6", "", time.Time{}, nil
+	codes := map[string]bool{}
+	for _, f := range check.Document(d) {
+		if codes[f.Code] = true; f.Grave {
+			t.Errorf("%+v", f)
+		}
+	}
+	if !codes["no-serial-number"] || !codes["no-time"] || !codes["no-creator"] || codes["bad-namespace"] {
+		t.Error(codes)
+	}
+	d.Namespace = "mine"
+	if f := check.Document(d)[0]; f.Code != "bad-serial-number" || !f.Grave {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestManyFindingsAreCounted(t *testing.T) {
 	t.Parallel()
 	d := good()

@@ -26,6 +26,7 @@ type (
 		External     []jsonExternal   `json:"externalReferences"`
 		Annotations  []jsonAnnotation `json:"annotations"`
 		Properties   []jsonProperty   `json:"properties"`
+		Rest         jsontext.Value   `json:",embed"`
 	}
 	jsonMetadata struct {
 		Timestamp  string         `json:"timestamp"`
@@ -34,6 +35,7 @@ type (
 		Supplier   *jsonOrg       `json:"supplier"`
 		Component  *jsonComponent `json:"component"`
 		Properties []jsonProperty `json:"properties"`
+		Rest       jsontext.Value `json:",embed"`
 	}
 	jsonTool struct {
 		Name    string `json:"name"`
@@ -67,6 +69,7 @@ type (
 		External     []jsonExternal  `json:"externalReferences"`
 		Properties   []jsonProperty  `json:"properties"`
 		Components   []jsonComponent `json:"components"`
+		Rest         jsontext.Value  `json:",embed"`
 	}
 	jsonHash struct {
 		Algorithm string `json:"alg"`
@@ -134,6 +137,8 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 		return nil, sbom.UnknownVersion("CycloneDX", in.Version, strings.Join(versions, ", "))
 	}
 	d := &decoder{doc: &sbom.Document{Format: "CycloneDX-" + in.Version, Namespace: in.Serial}, relations: map[sbom.Relation]bool{}, texts: map[string]bool{}}
+	d.doc.LeaveOut("", in.Rest, "$schema")
+	d.doc.LeaveOut("metadata.", in.Metadata.Rest)
 	if err := d.metadata(&in.Metadata); err != nil {
 		return nil, err
 	}

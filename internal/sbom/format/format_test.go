@@ -394,3 +394,23 @@ func TestSeveralPURLs(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftOut names what is not read, and only that.
+func TestLeftOut(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		`{"$schema":"x","bomFormat":"CycloneDX","specVersion":"1.5","version":1,"metadata":{"manufacture":{"name":"m"}},"services":[{"name":"s"}],"vulnerabilities":[{"id":"CVE-1"}],"formulation":[],
+			"components":[{"type":"library","name":"a","pedigree":{"ancestors":[{"type":"library","name":"old"}]}},{"type":"library","name":"b","pedigree":{"notes":"n"},"evidence":{}}]}`: {"components[].pedigree", "metadata.manufacture", "services", "vulnerabilities"},
+		`{"bomFormat":"CycloneDX","specVersion":"1.5","components":[{"type":"library","name":"a"}]}`:                                    nil,
+		`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","dataLicense":"CC0-1.0","name":"n","snippets":[{"SPDXID":"SPDXRef-s"}]}`: {"snippets"},
+	} {
+		doc, err := format.Decode([]byte(text))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !slices.Equal(doc.LeftOut, want) {
+			t.Errorf("%q, want %q", doc.LeftOut, want)
+		}
+	}
+}

@@ -3,6 +3,8 @@ package spdx
 import (
 	"fmt"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/sello-release/sello/internal/sbom"
 )
 
@@ -25,6 +27,7 @@ type (
 		Relations   []jsonRelation   `json:"relationships"`
 		Annotations []jsonAnnotation `json:"annotations"`
 		Describes   []string         `json:"documentDescribes"`
+		Rest        jsontext.Value   `json:",embed"`
 	}
 	jsonCreation struct {
 		Created  string   `json:"created"`
@@ -113,6 +116,7 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 		return nil, err
 	}
 	doc := &sbom.Document{Format: in.Version, Name: in.Name, Namespace: in.Namespace, Comment: in.Comment, Created: created}
+	doc.LeaveOut("", in.Rest, "SPDXID", "dataLicense")
 	for _, c := range in.Creation.Creators {
 		creator(doc, c)
 	}
