@@ -43,7 +43,7 @@ Nothing is run and nothing is fetched. What could not be read, is packed or only
 claimed is said in the document. The same bytes give the same document; its
 time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
 		Example: "  sello sbom hello_v1.4.2_linux_amd64.tar.gz\n  sello sbom . --format cyclonedx --out hello.cdx.json\n  sello sbom show hello.spdx.json",
-		Args:    takes(1, 1, "FILE|FOLDER|ARCHIVE|LAYOUT|STAGE"),
+		Args:    orCommand(takes(1, 1, "FILE|FOLDER|ARCHIVE|LAYOUT|STAGE")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			doc, err := a.describe(cmd.Context(), args[0], f)
 			if err != nil {
@@ -144,6 +144,26 @@ func licensePlaces(path string) licenses.Places {
 		}
 	}
 	return p
+}
+
+// orCommand refuses a word that is nothing here, and almost one of the command's commands.
+func orCommand(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) > 0 {
+			if _, err := os.Lstat(given[0]); err != nil && didYouMean(strings.TrimPrefix(cmd.CommandPath()+" "+given[0], "sello "), commandNames(cmd)) != "" {
+				return oneOfCommands(cmd, given)
+			}
+		}
+		return args(cmd, given)
+	}
+}
+
+// readSBOM reads the document at path, or on standard input for -.
+func (a *app) readSBOM(path string) (*sbom.Document, error) {
+	if path == "-" {
+		return format.Read(a.streams.In)
+	}
+	return format.ReadFile(path)
 }
 
 // writeSBOM writes a document in the wanted format.

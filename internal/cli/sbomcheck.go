@@ -46,7 +46,7 @@ no version, only the rest. A refusal has exit code 3.`,
 		Example: "  sello sbom validate hello.spdx.json\n  sello sbom validate hello.spdx.json --against hello_v1.4.2_linux_amd64.tar.gz",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}
@@ -145,7 +145,7 @@ vulnerabilities, is named on standard error and in a note of the document.`,
 		Example: "  sello sbom convert hello.spdx.json --format cyclonedx --out hello.cdx.json",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/query"
 	"github.com/sello-release/sello/internal/ui"
 )
@@ -45,7 +44,7 @@ to each package of that name. Exit code 1 says that nothing was found.`,
 		Example: "  sello sbom query hello.spdx.json --license 'GPL-*'\n  sello sbom query hello.spdx.json --purl 'pkg:golang/golang.org/x/*'\n  sello sbom query hello.spdx.json --why golang.org/x/sys",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}

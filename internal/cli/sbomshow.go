@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sello-release/sello/internal/sbom"
-	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/query"
 	"github.com/sello-release/sello/internal/ui"
 )
@@ -28,7 +27,7 @@ elsewhere "…" stands behind it. Files that nothing is in are shown with --file
 		Example: "  sello sbom show hello.spdx.json --depth 2 --licenses\n  sello sbom show hello.spdx.json --filter 'golang.org/x/*'\n  sello sbom show hello.spdx.json --html hello.html",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}
@@ -68,7 +67,7 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, pu
 		}
 		var details []string
 		if licenses && n.Package != nil {
-			details = append(details, shownLicense(n))
+			details = append(details, shownLicense(g, n))
 		}
 		if purls && n.Package != nil {
 			details = append(details, n.Package.PURLs()...)
@@ -111,8 +110,8 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, pu
 }
 
 // shownLicense gives a package's licence with how sure it is.
-func shownLicense(n query.Node) string {
-	l := n.License()
+func shownLicense(g *query.Graph, n query.Node) string {
+	l := query.LicenseName(g.Doc, n.License())
 	switch c := n.Package.License.Confidence; {
 	case l == "":
 		return "licence unknown"

@@ -88,7 +88,7 @@ func versionsOf(doc *sbom.Document) map[string][]*sbom.Package {
 	}
 	out := map[string][]*sbom.Package{}
 	for i := range doc.Packages {
-		p := &doc.Packages[i]
+		p := named(doc, &doc.Packages[i])
 		if described[p.ID] || p.PURL == "" && strings.HasPrefix(p.Name, "sha256:") { // layers are their digests
 			continue
 		}
@@ -161,6 +161,16 @@ func (d *Diff) license(a, b *sbom.Package) {
 	if x, y := known(a), known(b); x != y {
 		d.Licenses = append(d.Licenses, LicenseChange{b.Name, versionOf(b), x, y})
 	}
+}
+
+// named gives a package with the names of its licences: two documents may call one licence by different identifiers.
+func named(doc *sbom.Document, p *sbom.Package) *sbom.Package {
+	if !strings.Contains(p.License.Concluded+p.License.Declared, "LicenseRef-") {
+		return p
+	}
+	out := *p
+	out.License.Concluded, out.License.Declared = LicenseName(doc, p.License.Concluded), LicenseName(doc, p.License.Declared)
+	return &out
 }
 
 func known(p *sbom.Package) string { return cmp.Or(p.License.Concluded, p.License.Declared) }

@@ -74,6 +74,23 @@ func (n Node) License() string {
 	return cmp.Or(l.Concluded, l.Declared)
 }
 
+// LicenseName gives a licence expression with the names of licences that are not on SPDX's list, where the document has them.
+func LicenseName(doc *sbom.Document, expression string) string {
+	if !strings.Contains(expression, "LicenseRef-") {
+		return expression
+	}
+	words := strings.Split(expression, " ")
+	for i, word := range words {
+		id := strings.Trim(word, "()")
+		for _, l := range doc.Licenses {
+			if l.ID == id && l.Name != "" {
+				words[i] = strings.Replace(word, id, l.Name, 1)
+			}
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // directions says which way edges of a kind lead: forward as the relation is written, backward against it, or both ways.
 var directions = map[string]int{
 	"DESCRIBES": forward, "CONTAINS": forward, "DEPENDS_ON": forward, "GENERATED_FROM": forward, "COPY_OF": forward, "DESCENDANT_OF": forward,
