@@ -150,8 +150,12 @@ func licensePlaces(path string) licenses.Places {
 func orCommand(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if len(given) > 0 {
-			if _, err := os.Lstat(given[0]); err != nil && didYouMean(strings.TrimPrefix(cmd.CommandPath()+" "+given[0], "sello "), commandNames(cmd)) != "" {
-				return oneOfCommands(cmd, given)
+			var names []string
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name())
+			}
+			if _, err := os.Lstat(given[0]); err != nil && didYouMean(given[0], names) != "" {
+				return unknown("command", given[0], names, cmd.CommandPath()+" --help")
 			}
 		}
 		return args(cmd, given)
