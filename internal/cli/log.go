@@ -35,7 +35,7 @@ finds a log that was replaced by another one under the same key.
 
 BUCKET is the production bucket; without it, that of the checkout. Nothing is
 changed.`,
-		Example: "  sello log audit --save seen.checkpoint\n  sello log audit s3://releases?region=eu-west-1 --trust trust.yaml --since seen.checkpoint",
+		Example: "  sello log audit --save seen.checkpoint\n  sello log audit s3://releases --trust trust.yaml --since seen.checkpoint",
 		Args:    takes(0, 1, "[BUCKET]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			seen, err := readSeen(since)

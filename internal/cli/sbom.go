@@ -42,11 +42,11 @@ their lock files, OCI image layouts by layers and the lists of dpkg, apk and
 RPM, stages and releases by stage.json. What is no file here and has a tag or a
 digest is an image in a registry: registry.example/team/hello:v1.4.2.
 
-Nothing is run, and nothing but such an image is fetched. What could not be read, is packed or only
-claimed is said in the document. The same bytes give the same document; its
-time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
+Nothing is run, and nothing but such an image is fetched. What could not be
+read, is packed or only claimed is said in the document. The same bytes give the
+same document; its time is SOURCE_DATE_EPOCH, or the commit's, or the file's.`,
 		Example: "  sello sbom hello_v1.4.2_linux_amd64.tar.gz\n  sello sbom . --format cyclonedx --out hello.cdx.json\n  sello sbom show hello.spdx.json",
-		Args:    takes(1, 1, "FILE|FOLDER|ARCHIVE|LAYOUT|STAGE|IMAGE"),
+		Args:    orCommand(takes(1, 1, "FILE|FOLDER|ARCHIVE|LAYOUT|STAGE|IMAGE")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			doc, err := a.describe(cmd.Context(), args[0], f)
 			if err != nil {
@@ -96,7 +96,7 @@ func (a *app) describe(ctx context.Context, path string, f sbomFlags) (*sbom.Doc
 	defer func() { _ = modules.Save() }() // it saves time alone: the next document is the same without
 	meta.Licenses = modules
 	meta.Origins = origins.New(goModCache(), f.sums)
-	o := inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache()}
+	o := inventory.Options{Meta: meta, Files: f.files, GoCache: goModCache(), Except: f.out}
 	if ref, ok := imageReference(path); ok {
 		doc, _, err := a.describeImage(ctx, ref, o)
 		return doc, err
@@ -189,6 +189,30 @@ func licensePlaces(path string) licenses.Places {
 		}
 	}
 	return p
+}
+
+// orCommand refuses a word that is nothing here, and almost one of the command's commands.
+func orCommand(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) > 0 {
+			var names []string
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name())
+			}
+			if _, err := os.Lstat(given[0]); err != nil && didYouMean(given[0], names) != "" {
+				return unknown("command", given[0], names, cmd.CommandPath()+" --help")
+			}
+		}
+		return args(cmd, given)
+	}
+}
+
+// readSBOM reads the document at path, or on standard input for -.
+func (a *app) readSBOM(path string) (*sbom.Document, error) {
+	if path == "-" {
+		return format.Read(a.streams.In)
+	}
+	return format.ReadFile(path)
 }
 
 // writeSBOM writes a document in the wanted format.

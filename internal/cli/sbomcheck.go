@@ -39,12 +39,14 @@ looks at what types do not say: identifiers, relations that lead nowhere or in a
 circle, checksums, package URLs, licence expressions, verification codes.
 
 --against FILE|FOLDER|LAYOUT describes the thing anew and compares: what is
-missing in the document, what is extra in it, what changed. A refusal has exit
-code 3.`,
+missing in the document, what is extra in it, what changed. Compared are files
+by name and digest, packages by package URL (by name and version where they have
+none), and licences where both know one; of a package of which the thing tells
+no version, only the rest. A refusal has exit code 3.`,
 		Example: "  sello sbom validate hello.spdx.json\n  sello sbom validate hello.spdx.json --against hello_v1.4.2_linux_amd64.tar.gz",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}
@@ -53,7 +55,7 @@ code 3.`,
 				v.Findings = []check.Finding{}
 			}
 			if against != "" {
-				made, err := a.describe(cmd.Context(), against, sbomFlags{files: true})
+				made, err := a.describe(cmd.Context(), against, sbomFlags{files: true, out: args[0]})
 				if err != nil {
 					return err
 				}
@@ -90,16 +92,27 @@ func (a *app) showValidated(path string, v validated) {
 			}
 			rows = append(rows, row)
 		}
-		detail := fmt.Sprintf("%d files, %d packages", c.Files, c.Packages)
-		if c.Unlisted {
-			detail = fmt.Sprintf("%d packages; the document lists no files, so that files were not compared", c.Packages)
-		}
-		rows = append(rows, ui.Row{Status: map[bool]string{true: verify.Pass, false: verify.Fail}[len(c.Differences) == 0], Name: "compared", Detail: detail})
+		rows = append(rows, comparedRow(c))
 	}
 	ui.Table(a.streams.Out, rows)
 	if v.refusal(path, "") == nil {
 		a.printf("VALID  %s\n", ui.Escape(path))
 	}
+}
+
+// comparedRow says what was compared, and what was not.
+func comparedRow(c *check.Compared) ui.Row {
+	row := ui.Row{Status: verify.Pass, Name: "compared", Detail: fmt.Sprintf("digests of %d files, names, versions and licences of %d packages", c.Files, c.Packages)}
+	if len(c.Differences) > 0 {
+		row.Status = verify.Fail
+	}
+	if c.Unlisted {
+		row.Detail = fmt.Sprintf("names, versions and licences of %d packages; the document lists no files", c.Packages)
+	}
+	for _, name := range c.Apart {
+		row.Notes = append(row.Notes, "not compared: what is in "+name+", of which another document lists the files")
+	}
+	return row
 }
 
 func (v validated) refusal(path, against string) error {
@@ -127,20 +140,32 @@ func (a *app) sbomConvertCommand() *cobra.Command {
 		Short: "Write a bill of materials in another format",
 		Long: `Convert reads a bill of materials in any format that is read and writes it in
 one that is written. What a format has no field for stands in properties,
-annotations or comments of the other.`,
+annotations or comments of the other. What is not read, such as services and
+vulnerabilities, is named on standard error and in a note of the document.`,
 		Example: "  sello sbom convert hello.spdx.json --format cyclonedx --out hello.cdx.json",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}
+			a.noteLeftOut(doc, args[0])
 			doc.Sort()
 			return a.writeSBOM(doc, f)
 		},
 	}
 	f.bind(cmd)
 	return cmd
+}
+
+// noteLeftOut says in the document and on standard error what of the one that was read is lost.
+func (a *app) noteLeftOut(doc *sbom.Document, path string) {
+	if len(doc.LeftOut) == 0 {
+		return
+	}
+	what := strings.Join(doc.LeftOut, ", ")
+	fmt.Fprintf(a.streams.Err, "note: left out of %s, since it is not read: %s\n", ui.Escape(path), ui.Escape(what))
+	doc.Notes = append(doc.Notes, sbom.Note{Of: sbom.DocumentID, By: strings.TrimSuffix("Tool: sello-"+a.build.Version, "-"), Type: "OTHER", Time: doc.Created, Text: "Left out of the document that this one was made from: " + what})
 }
 
 func (a *app) sbomMergeCommand() *cobra.Command {
@@ -160,6 +185,7 @@ document that went in is named by its digest.`,
 				if err != nil {
 					return err
 				}
+				a.noteLeftOut(doc, path)
 				sums, err := digest.File(path)
 				if err != nil {
 					return err

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/query"
 	"github.com/sello-release/sello/internal/ui"
 )
@@ -25,11 +24,11 @@ package URLs are, but for the version. The two may be in different formats.
 		Example: "  sello sbom diff v1.4.1.spdx.json v1.4.2.spdx.json\n  sello sbom diff v1.4.1.spdx.json v1.4.2.spdx.json --markdown",
 		Args:    takes(2, 2, "SBOM SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			from, err := format.ReadFile(args[0])
+			from, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}
-			to, err := format.ReadFile(args[1])
+			to, err := a.readSBOM(args[1])
 			if err != nil {
 				return err
 			}
@@ -82,14 +81,14 @@ func markdownDiff(d *query.Diff) string {
 	}
 	var added, removed, changed, licenses []string
 	for _, c := range d.Added {
-		line := fmt.Sprintf("- %s %s", code(c.Name), plain(c.To))
+		line := "- " + titled(c.Name, c.To)
 		if c.License != "" {
 			line += " (" + plain(c.License) + ")"
 		}
 		added = append(added, line)
 	}
 	for _, c := range d.Removed {
-		removed = append(removed, fmt.Sprintf("- %s %s", code(c.Name), plain(c.From)))
+		removed = append(removed, "- "+titled(c.Name, c.From))
 	}
 	for _, c := range d.Upgraded {
 		line := fmt.Sprintf("- %s %s → %s", code(c.Name), plain(c.From), plain(c.To))
@@ -99,7 +98,7 @@ func markdownDiff(d *query.Diff) string {
 		changed = append(changed, line)
 	}
 	for _, l := range d.Licenses {
-		licenses = append(licenses, fmt.Sprintf("- %s %s: %s → %s", code(l.Name), plain(l.Version), plain(cmp.Or(l.From, "unknown")), plain(cmp.Or(l.To, "unknown"))))
+		licenses = append(licenses, fmt.Sprintf("- %s: %s → %s", titled(l.Name, l.Version), plain(cmp.Or(l.From, "unknown")), plain(cmp.Or(l.To, "unknown"))))
 	}
 	part("Dependencies added", added)
 	part("Dependencies removed", removed)
@@ -111,8 +110,16 @@ func markdownDiff(d *query.Diff) string {
 	return b.String()
 }
 
+// titled gives a name with a version, where there is one.
+func titled(name, version string) string { return strings.TrimSpace(code(name) + " " + plain(version)) }
+
 // code makes a text of unknown origin into code of Markdown.
-func code(s string) string { return "`" + strings.ReplaceAll(ui.Escape(s), "`", "'") + "`" }
+func code(s string) string {
+	if strings.TrimSpace(s) == "" {
+		return "(no name)"
+	}
+	return "`" + strings.ReplaceAll(ui.Escape(s), "`", "'") + "`"
+}
 
 // plain takes the meaning from the characters that have one in Markdown and HTML.
 func plain(s string) string {

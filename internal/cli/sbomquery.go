@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/query"
 	"github.com/sello-release/sello/internal/ui"
 )
@@ -25,6 +25,7 @@ type wayStep struct {
 	Version  string `json:"version,omitempty"`
 	Relation string `json:"relation,omitempty"` // to the one before
 	Comment  string `json:"comment,omitempty"`
+	Omitted  int    `json:"omitted,omitempty"` // steps before this one: of a long way the middle is left out
 }
 
 func (a *app) sbomQueryCommand() *cobra.Command {
@@ -43,7 +44,7 @@ to each package of that name. Exit code 1 says that nothing was found.`,
 		Example: "  sello sbom query hello.spdx.json --license 'GPL-*'\n  sello sbom query hello.spdx.json --purl 'pkg:golang/golang.org/x/*'\n  sello sbom query hello.spdx.json --why golang.org/x/sys",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}
@@ -80,9 +81,9 @@ func found(g *query.Graph, i int32, why bool) foundPackage {
 		f.PURL = n.Package.PURL
 	}
 	if why {
-		for _, s := range g.Why(i) {
+		for _, s := range query.Short(g.Why(i)) {
 			at := g.Node(s.Node)
-			f.Way = append(f.Way, wayStep{at.Name(), at.Version(), s.Kind, s.Comment})
+			f.Way = append(f.Way, wayStep{at.Name(), at.Version(), s.Kind, s.Comment, s.Omitted})
 		}
 	}
 	return f
@@ -101,12 +102,17 @@ func (a *app) showFound(all []foundPackage, why bool) {
 		var top, at *ui.Branch
 		for i, s := range f.Way {
 			b := &ui.Branch{Text: relationWords[s.Relation] + strings.TrimSpace(s.Name+" "+s.Version), Detail: s.Comment}
+			if s.Omitted > 0 {
+				b = &ui.Branch{Text: fmt.Sprintf("… %d steps are not shown", s.Omitted), Below: []*ui.Branch{b}}
+			}
 			if i == 0 {
 				top = b
 			} else {
 				at.Below = []*ui.Branch{b}
 			}
-			at = b
+			if at = b; s.Omitted > 0 {
+				at = b.Below[0]
+			}
 		}
 		_ = ui.Tree(a.streams.Out, []*ui.Branch{top}) // what was not written is known to the output
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sello-release/sello/internal/sbom"
-	"github.com/sello-release/sello/internal/sbom/format"
 	"github.com/sello-release/sello/internal/sbom/query"
 	"github.com/sello-release/sello/internal/ui"
 )
@@ -28,7 +27,7 @@ elsewhere "…" stands behind it. Files that nothing is in are shown with --file
 		Example: "  sello sbom show hello.spdx.json --depth 2 --licenses\n  sello sbom show hello.spdx.json --filter 'golang.org/x/*'\n  sello sbom show hello.spdx.json --html hello.html",
 		Args:    takes(1, 1, "SBOM"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			doc, err := format.ReadFile(args[0])
+			doc, err := a.readSBOM(args[0])
 			if err != nil {
 				return err
 			}
@@ -40,7 +39,7 @@ elsewhere "…" stands behind it. Files that nothing is in are shown with --file
 			return a.result(treeJSON(g, roots), func() { a.showTree(g, roots, full, o.Filter != "", purls, licenses) })
 		},
 	}
-	cmd.Flags().IntVar(&o.Depth, "depth", 0, "levels below the top (default: all)")
+	cmd.Flags().IntVar(&o.Depth, "depth", 0, fmt.Sprintf("levels below the top (default: all, at most %d)", query.MaxTreeDepth))
 	cmd.Flags().StringVar(&o.Filter, "filter", "", "only what is called so (* for anything) and what leads there")
 	cmd.Flags().BoolVar(&o.Files, "files", false, "files that nothing is in, too")
 	cmd.Flags().BoolVar(&purls, "purl", false, "show package URLs")
@@ -57,7 +56,7 @@ var relationWords = map[string]string{sbom.DependsOn: "needs ", sbom.GeneratedFr
 func title(n query.Node) string { return strings.TrimSpace(n.Name() + " " + n.Version()) }
 
 func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, purls, licenses bool) {
-	shown := map[string]bool{sbom.DocumentID: true}
+	shown, deeper := map[string]bool{sbom.DocumentID: true}, 0
 	var turn func(b *query.Branch) *ui.Branch
 	turn = func(b *query.Branch) *ui.Branch {
 		n := g.Node(b.Node)
@@ -68,12 +67,12 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, pu
 		}
 		var details []string
 		if licenses && n.Package != nil {
-			details = append(details, shownLicense(n))
+			details = append(details, shownLicense(g, n))
 		}
-		if purls && n.Package != nil && n.Package.PURL != "" {
-			details = append(details, n.Package.PURL)
+		if purls && n.Package != nil {
+			details = append(details, n.Package.PURLs()...)
 		}
-		if b.More > 0 {
+		if deeper += b.More; b.More > 0 {
 			details = append(details, fmt.Sprintf("(%d more below)", b.More))
 		}
 		out.Detail = strings.Join(details, "  ")
@@ -89,6 +88,9 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, pu
 	_ = ui.Tree(a.streams.Out, all) // what was not written is known to the output
 	if !full {
 		a.printf("the tree is cut here: it is larger than what is shown\n")
+	}
+	if deeper > 0 {
+		a.printf("what is deeper is not shown; sello sbom query SBOM --why NAME leads there\n")
 	}
 	a.printf("%d packages, %d files", len(g.Doc.Packages), len(g.Doc.Files))
 	if n := len(g.Unreached()); n > 0 {
@@ -108,8 +110,8 @@ func (a *app) showTree(g *query.Graph, roots []*query.Branch, full, filtered, pu
 }
 
 // shownLicense gives a package's licence with how sure it is.
-func shownLicense(n query.Node) string {
-	l := n.License()
+func shownLicense(g *query.Graph, n query.Node) string {
+	l := query.LicenseName(g.Doc, n.License())
 	switch c := n.Package.License.Confidence; {
 	case l == "":
 		return "licence unknown"
@@ -128,6 +130,7 @@ type treeBranch struct {
 	Relation string       `json:"relation,omitempty"`
 	Comment  string       `json:"comment,omitempty"`
 	Again    bool         `json:"again,omitempty"` // what is below it stands elsewhere in the tree
+	More     int          `json:"more,omitempty"`  // elements below it that are not shown, for --depth
 	Below    []treeBranch `json:"below,omitempty"`
 }
 
@@ -135,7 +138,7 @@ func treeJSON(g *query.Graph, branches []*query.Branch) []treeBranch {
 	out := make([]treeBranch, 0, len(branches))
 	for _, b := range branches {
 		n := g.Node(b.Node)
-		t := treeBranch{Name: n.Name(), Version: n.Version(), License: n.License(), Relation: b.Kind, Comment: b.Comment, Again: b.Again}
+		t := treeBranch{Name: n.Name(), Version: n.Version(), License: n.License(), Relation: b.Kind, Comment: b.Comment, Again: b.Again, More: b.More}
 		if n.Package != nil {
 			t.PURL = n.Package.PURL
 		}

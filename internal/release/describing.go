@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/pack"
 	"github.com/sello-release/sello/internal/sbom"
 	"github.com/sello-release/sello/internal/sbom/inventory"
@@ -20,14 +21,14 @@ import (
 )
 
 // describePlatform writes the SPDX document of each output and archive of a platform.
-func (a *assembly) describePlatform(platform string) ([]stage.Artifact, error) {
+func (a *assembly) describePlatform(ctx context.Context, platform string) ([]stage.Artifact, error) {
 	programs, err := a.readPrograms(platform)
 	if err != nil {
 		return nil, err
 	}
 	var out []stage.Artifact
 	for _, s := range append(a.outputs(platform), a.archives(platform)...) {
-		in, err := a.describeInput(s, programs)
+		in, err := a.describeInput(ctx, s, programs)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +57,7 @@ func (a *assembly) describeRelease(ctx context.Context) ([]stage.Artifact, error
 			return nil, err
 		}
 		for _, s := range append(a.outputs(platform.String()), a.archives(platform.String())...) {
-			in, err := a.describeInput(s, programs)
+			in, err := a.describeInput(ctx, s, programs)
 			if err != nil {
 				return nil, err
 			}
@@ -64,7 +65,7 @@ func (a *assembly) describeRelease(ctx context.Context) ([]stage.Artifact, error
 		}
 	}
 	for _, s := range a.archives("") {
-		in, err := a.describeInput(s, nil)
+		in, err := a.describeInput(ctx, s, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -156,10 +157,12 @@ func (a *assembly) readBinaries(binaries []stage.Artifact) (map[string]sbom.Bina
 }
 
 // describeInput says what an artifact consists of: a binary of itself, an archive of the files that went in.
-func (a *assembly) describeInput(s stage.Artifact, programs map[string]sbom.Binary) (sbom.Input, error) {
+func (a *assembly) describeInput(ctx context.Context, s stage.Artifact, programs map[string]sbom.Binary) (sbom.Input, error) {
 	in := sbom.Input{Name: s.Name, Sums: s.Sums, Kind: s.Kind, Platform: s.Platform}
 	if s.Kind == stage.KindFile {
-		return in, nil
+		var err error
+		in.Inside, err = a.inside(ctx, a.path("files"), map[string]string{s.Name: s.SHA256})
+		return in, err
 	}
 	if s.Kind == stage.KindBinary {
 		if b, ok := programs[s.Name]; ok {
@@ -172,6 +175,9 @@ func (a *assembly) describeInput(s stage.Artifact, programs map[string]sbom.Bina
 		return in, err
 	}
 	in.Files = files
+	if in.Inside, err = a.foreign(ctx, s, files); err != nil {
+		return in, err
+	}
 	for _, f := range files {
 		for name, b := range programs {
 			if strings.HasSuffix(name, "/"+baseName(f.Name)) && a.sha256Of(s.Platform, name) == f.SHA256 {
@@ -181,6 +187,61 @@ func (a *assembly) describeInput(s stage.Artifact, programs map[string]sbom.Bina
 		}
 	}
 	return in, nil
+}
+
+// foreign looks into the files of an archive that are not compiled here: those of the source, and those that builds left.
+func (a *assembly) foreign(ctx context.Context, s stage.Artifact, files []sbom.File) (map[string]sbom.Content, error) {
+	prefix := strings.TrimSuffix(s.Name, ".tar.gz") + "/"
+	for _, ar := range a.plan.Archives {
+		if ar.Name == s.Name {
+			prefix = strings.TrimPrefix(ar.Prefix+"/", "/")
+		}
+	}
+	made := map[string]stage.Artifact{}
+	for _, o := range a.outputs(s.Platform) {
+		made[o.SHA256] = o
+	}
+	outputs, sources := map[string]string{}, map[string]string{}
+	for _, f := range files {
+		switch o, ok := made[f.SHA256]; {
+		case !ok:
+			sources[strings.TrimPrefix(f.Name, prefix)] = f.SHA256
+		case o.Kind == stage.KindFile:
+			outputs[o.Name] = f.SHA256
+		}
+	}
+	out, err := a.inside(ctx, a.sourceRoot(), sources)
+	if err != nil {
+		return nil, err
+	}
+	more, err := a.inside(ctx, a.path("files"), outputs)
+	maps.Copy(out, more)
+	return out, err
+}
+
+// inside looks into files, given as digests by paths below root, and gives what is in those that are programs or archives, by digest.
+func (a *assembly) inside(ctx context.Context, root string, files map[string]string) (map[string]sbom.Content, error) {
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("open files: %w", err)
+	}
+	defer dir.Close()
+	out := map[string]sbom.Content{}
+	for _, at := range slices.Sorted(maps.Keys(files)) {
+		c, err := inventory.Inside(ctx, dir, filepath.FromSlash(at))
+		if err != nil {
+			return nil, fmt.Errorf("describe %s: %w", at, err)
+		}
+		if c == nil {
+			continue
+		}
+		if c.SHA256() != files[at] {
+			return nil, &gate.Refusal{Code: inventory.CodeChanged, Class: gate.Failed, What: "a file changed after it was packed", Where: at, Expected: "sha256:" + files[at], Actual: "sha256:" + c.SHA256(),
+				Fix: "look for what changes files in the work folder, or for a failing disk; then run the same command again"}
+		}
+		out[files[at]] = c
+	}
+	return out, nil
 }
 
 // sha256Of gives the digest of a compiled binary of a platform.

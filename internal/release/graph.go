@@ -100,8 +100,8 @@ func (a *assembly) addDescriptions(g *flow.Graph, files []flow.Node) {
 		needs := a.nodesOf(platform.String())
 		a.described = append(a.described, flow.Add(g, flow.Step[[]stage.Artifact]{
 			Name: "describe/" + platform.String(), Needs: needs,
-			Run: func(context.Context, *flow.Run) ([]stage.Artifact, error) {
-				return a.describePlatform(platform.String())
+			Run: func(ctx context.Context, _ *flow.Run) ([]stage.Artifact, error) {
+				return a.describePlatform(ctx, platform.String())
 			},
 		}))
 	}

@@ -49,7 +49,7 @@ func (d *Builder) artifact(in Input, sourceFiles bool) (string, error) {
 		if len(in.Files)+len(in.Binaries) > 0 {
 			return "", errors.New("a single file has neither files nor programs in it")
 		}
-		return id, nil
+		return id, d.foreign(id, in, in.Name, in.Sums.SHA256)
 	case stage.KindBinary:
 		return id, d.program(id, p, in)
 	case stage.KindSource:
@@ -94,6 +94,9 @@ func (d *Builder) members(id string, p *Package, in Input) error {
 		d.Relate(id, Contains, fid)
 		b, ok := programs[f.Name]
 		if !ok {
+			if err := d.foreign(fid, in, f.Name, f.SHA256); err != nil {
+				return err
+			}
 			continue
 		}
 		delete(programs, f.Name)
@@ -129,6 +132,22 @@ func (d *Builder) packed(id string, f File, b Binary) error {
 		return nil
 	}
 	return d.linked(id, b)
+}
+
+// foreign takes up what is in a file that was not built for the release: as a copy when the same is an artifact, too.
+func (d *Builder) foreign(id string, in Input, name, sha256 string) error {
+	c, ok := in.Inside[sha256]
+	if !ok {
+		return nil
+	}
+	if original, ok := d.programs[sha256]; ok {
+		d.Relate(id, CopyOf, original)
+		return nil
+	}
+	if in.Sums.SHA256 == sha256 {
+		d.programs[sha256] = id
+	}
+	return c.Describe(d, id, name)
 }
 
 // Account tells, in a sentence, what a program says of how it was built.

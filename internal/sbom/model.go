@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type Document struct {
 	Licenses  []LicenseText
 	Links     []Link
 	Notes     []Note
+
+	LeftOut []string // what the document that was read has, and the model has no place for, in the words of its format; sorted
 
 	Format string // what it was read from, such as SPDX-2.3 or CycloneDX-1.6; "" for a document that was made here
 }
@@ -81,6 +84,23 @@ type Package struct {
 	Refs         []Ref  // external references other than PURL and CPEs
 	Verification string // SPDX 2.3, 7.9: SHA-1 over the package's files, all of which the document lists; "" when it does not
 	Complete     bool   // whether all that it consists of and depends on directly is known to be in the document
+}
+
+// PURLType is the type of the references (Ref) that hold the package URLs of a package that has several, but for the first (SPDX 2.3, F.3.5).
+const PURLType = "purl"
+
+// PURLs gives all package URLs of a package, the one of the field first.
+func (p *Package) PURLs() []string {
+	var out []string
+	if p.PURL != "" {
+		out = append(out, p.PURL)
+	}
+	for _, r := range p.Refs {
+		if r.Type == PURLType && !slices.Contains(out, r.Locator) {
+			out = append(out, r.Locator)
+		}
+	}
+	return out
 }
 
 // Purposes of packages, in SPDX's words (SPDX 2.3, 7.24).

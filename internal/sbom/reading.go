@@ -3,6 +3,7 @@ package sbom
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -84,6 +85,29 @@ func checkJSON(data []byte) error {
 	}
 	return nil
 }
+
+// LeaveOut takes up that members of an object have no place in the model: rest is that object with those members alone, and nil for none. Those
+// that say nothing of what is described are passed over.
+func (d *Document) LeaveOut(of string, rest jsontext.Value, passed ...string) {
+	if len(rest) == 0 {
+		return
+	}
+	var all map[string]jsontext.Value
+	if json.Unmarshal(rest, &all) != nil {
+		return
+	}
+	for name, v := range all {
+		text := strings.Map(printable, of+name)
+		empty := len(v) == 2 && (v.Kind() == '[' || v.Kind() == '{') || v.Kind() == 'n'
+		if !empty && !slices.Contains(passed, name) && !slices.Contains(d.LeftOut, text) && len(d.LeftOut) < maxLeftOut {
+			d.LeftOut = append(d.LeftOut, text)
+		}
+	}
+	slices.Sort(d.LeftOut)
+}
+
+// maxLeftOut bounds the names of what is left out.
+const maxLeftOut = 100
 
 func pointer(p jsontext.Pointer) string {
 	s := strings.ToValidUTF8(string(p), "?")

@@ -83,6 +83,15 @@ type Input struct {
 	Platform string   // "linux/amd64", or ""
 	Binaries []Binary // for a binary: itself; for an archive: those of Files that are Go programs
 	Files    []File   // for an archive or a source archive: its files, all or none
+
+	// Inside tells what is in those of Files that are not among Binaries, or in the file itself, by SHA-256.
+	Inside map[string]Content
+}
+
+// Content is what is in a file: what is linked into a program, what lies in an archive.
+type Content interface {
+	// Describe takes it up, below the element of the file, which is called so.
+	Describe(b *Builder, id, name string) error
 }
 
 // Binary is a Go program's own account of itself.

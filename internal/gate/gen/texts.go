@@ -189,6 +189,8 @@ var texts = map[string]text{
 	"sbom-differs":                  {"", "describe the thing again with sello sbom, and do not rely on the other bill of materials"},
 	"sbom-input-too-large":          {"what is to be described has more files than are described, or unpacks to much more than it is (a bomb)", "do not trust it; what is known to be harmless can be unpacked and described as a folder"},
 	"sbom-input-unreadable":         {"what is to be described is not there, is neither a file nor a folder, or cannot be read", "give the path of a file, a folder, an archive, an OCI image layout or a stage that can be read"},
+	"sbom-input-changed":            {"what is described changed while it was read", "let nothing write to it, and run the same command again"},
+	"sbom-unreadable":               {"the bill of materials cannot be read", "give one that is whole, in SPDX or CycloneDX; if it is, have it made again by whoever made it"},
 	"sbom-mismatch":                 {"an image's bill of materials is not the one that was staged", "do not rely on it"},
 	"sbom-version-unknown":          {"the bill of materials is of a version of its format that is not read", ""},
 	"sct-invalid":                   {"", ""},

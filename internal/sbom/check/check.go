@@ -75,15 +75,20 @@ func (c *checker) add(grave bool, code, where, format string, args ...any) {
 func (c *checker) head() {
 	d := c.doc
 	if d.Created.IsZero() {
-		c.add(true, "no-time", "", "the document does not say when it was made")
+		c.add(c.spdx(), "no-time", "", "the document does not say when it was made")
 	}
 	if len(d.Tools)+len(d.Authors) == 0 {
-		c.add(true, "no-creator", "", "the document does not say who or what made it")
+		c.add(c.spdx(), "no-creator", "", "the document does not say who or what made it")
 	}
 	if d.Name == "" {
 		c.add(false, "no-name", "", "the document has no name")
 	}
-	if !strings.Contains(d.Namespace, ":") || strings.ContainsAny(d.Namespace, "# ") {
+	switch bad := !strings.Contains(d.Namespace, ":") || strings.ContainsAny(d.Namespace, "# "); {
+	case strings.HasPrefix(d.Format, "CycloneDX") && d.Namespace == "":
+		c.add(false, "no-serial-number", "", "the document has no serialNumber, by which others could name it")
+	case strings.HasPrefix(d.Format, "CycloneDX") && bad:
+		c.add(true, "bad-serial-number", "", "the document's serialNumber is no URN: %.200q", d.Namespace)
+	case bad:
 		c.add(true, "bad-namespace", "", "the document's namespace is no URI of its own: %.200q", d.Namespace)
 	}
 	if len(d.Packages)+len(d.Files) == 0 {
@@ -105,9 +110,9 @@ func (c *checker) pkg(p *sbom.Package) {
 	if p.Name == "" {
 		c.add(true, "no-package-name", p.ID, "a package has no name")
 	}
-	if p.PURL != "" {
-		if _, err := packageurl.FromString(p.PURL); err != nil {
-			c.add(true, "bad-purl", p.ID, "not a package URL: %.200q", p.PURL)
+	for _, purl := range p.PURLs() {
+		if _, err := packageurl.FromString(purl); err != nil {
+			c.add(true, "bad-purl", p.ID, "not a package URL: %.200q", purl)
 		}
 	}
 	c.sums(p.ID, p.Checksums)

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,26 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestOptionalInCycloneDX takes a document without what its format does not ask for.
+func TestOptionalInCycloneDX(t *testing.T) {
+	t.Parallel()
+	d := good()
+	d.Format, d.Namespace, d.Created, d.Tools = "CycloneDX-1.6", "", time.Time{}, nil
+	codes := map[string]bool{}
+	for _, f := range check.Document(d) {
+		if codes[f.Code] = true; f.Grave {
+			t.Errorf("%+v", f)
+		}
+	}
+	if !codes["no-serial-number"] || !codes["no-time"] || !codes["no-creator"] || codes["bad-namespace"] {
+		t.Error(codes)
+	}
+	d.Namespace = "mine"
+	if f := check.Document(d)[0]; f.Code != "bad-serial-number" || !f.Grave {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestManyFindingsAreCounted(t *testing.T) {
 	t.Parallel()
 	d := good()
@@ -85,12 +106,87 @@ func TestAgainst(t *testing.T) {
 	for _, d := range check.Against(doc, made).Differences {
 		got = append(got, d.Kind+" "+d.What+" "+d.Name)
 	}
-	want := []string{"changed file f", "extra file h", "missing file g", "changed package a", "extra package pkg:npm/c@2", "missing package pkg:npm/c@3"}
+	want := []string{"changed file f", "extra file h", "missing file g", "changed package a", "extra package pkg:deb/d@2", "extra package pkg:npm/c@2", "missing package pkg:npm/c@3"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	doc.Files = nil
 	if c := check.Against(doc, made); !c.Unlisted || c.Files != 0 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestAgainstWhatIsNotThere has a package in a document that the thing does not have, with and without a package URL, and of a kind
+// that the thing has none of.
+func TestAgainstWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(doc, made *sbom.Document){
+		"extra package ghost at 1": func(doc, _ *sbom.Document) {
+			doc.Packages = append(doc.Packages, sbom.Package{ID: "g", Name: "ghost", Version: "1"})
+		},
+		"missing package ghost at 1": func(_, made *sbom.Document) {
+			made.Packages = append(made.Packages, sbom.Package{ID: "g", Name: "ghost", Version: "1"})
+		},
+		"extra package pkg:deb/ghost@1": func(doc, _ *sbom.Document) {
+			doc.Packages = append(doc.Packages, sbom.Package{ID: "g", Name: "ghost", Version: "1", PURL: "pkg:deb/ghost@1"})
+		},
+		"extra package pkg:npm/b@2": func(doc, _ *sbom.Document) {
+			doc.Packages = append(doc.Packages, sbom.Package{ID: "g", Name: "b", Version: "2", PURL: "pkg:npm/b@2"})
+		},
+		"extra package pkg:npm/ghost@1": func(doc, _ *sbom.Document) {
+			doc.Packages[1].Refs = []sbom.Ref{{Category: "PACKAGE-MANAGER", Type: sbom.PURLType, Locator: "pkg:npm/ghost@1"}}
+		},
+		"extra package ghost": func(doc, _ *sbom.Document) { // as if it were described, too
+			doc.Packages = append(doc.Packages, sbom.Package{ID: "g", Name: "ghost"})
+			doc.Relations = append(doc.Relations, sbom.Relation{From: sbom.DocumentID, Kind: sbom.Describes, To: "g"})
+		},
+		"changed licence pkg:npm/b@1": func(doc, made *sbom.Document) {
+			doc.Packages[1].License.Concluded, made.Packages[1].License.Concluded = "MIT", "GPL-2.0-only"
+		},
+		"": func(doc, _ *sbom.Document) { doc.Packages[1].License.Concluded = "MIT" },
+	} {
+		doc, made := good(), good()
+		change(doc, made)
+		var got []string
+		for _, d := range check.Against(doc, made).Differences {
+			got = append(got, d.Kind+" "+d.What+" "+d.Name)
+		}
+		if !slices.Contains(append(got, ""), want) || want == "" && got != nil {
+			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}
+
+// TestAgainstVersionOfTheRelease compares a program that does not know its version with a document that does.
+func TestAgainstVersionOfTheRelease(t *testing.T) {
+	t.Parallel()
+	doc, made := good(), good()
+	made.Packages[1].PURL, made.Packages[1].Version = "pkg:npm/b", ""
+	if c := check.Against(doc, made); len(c.Differences) > 0 {
+		t.Errorf("%+v", c)
+	}
+	if c := check.Against(made, doc); len(c.Differences) != 2 {
+		t.Errorf("the document does not know a version that the thing has: %+v", c)
+	}
+}
+
+// TestAgainstSourceArchives leaves what is in a source archive to its own document, and nothing else.
+func TestAgainstSourceArchives(t *testing.T) {
+	t.Parallel()
+	doc, made := good(), good()
+	archive := sbom.Package{ID: "src", Name: "src.tar.gz", Purpose: sbom.PurposeSource, Checksums: []sbom.Checksum{{Algorithm: sbom.SHA256, Value: strings.Repeat("e", 64)}}}
+	for _, d := range []*sbom.Document{doc, made} {
+		d.Packages = append(d.Packages, archive)
+		d.Relations = append(d.Relations, sbom.Relation{From: "a", Kind: sbom.Contains, To: "src"})
+	}
+	made.Files = append(made.Files, sbom.FileEntry{ID: "in", Name: "in", Checksums: made.Files[0].Checksums})
+	made.Packages = append(made.Packages, sbom.Package{ID: "c", Name: "c", PURL: "pkg:npm/c@1"})
+	made.Relations = append(made.Relations, sbom.Relation{From: "src", Kind: sbom.Contains, To: "in"}, sbom.Relation{From: "in", Kind: sbom.Contains, To: "c"}, sbom.Relation{From: "in", Kind: sbom.Contains, To: "b"})
+	if c := check.Against(doc, made); len(c.Differences) > 0 || len(c.Apart) != 1 || c.Packages != 2 {
+		t.Errorf("%+v", c)
+	}
+	doc.Packages[2].Purpose, made.Packages[2].Purpose = sbom.PurposeArchive, sbom.PurposeArchive
+	if c := check.Against(doc, made); len(c.Differences) != 2 || len(c.Apart) > 0 {
+		t.Errorf("an archive that is none of sources: %+v", c)
 	}
 }

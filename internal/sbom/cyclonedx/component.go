@@ -18,6 +18,7 @@ func (d *decoder) component(c *jsonComponent, parent string, depth int) (string,
 		d.unnamed++
 		id = fmt.Sprintf("component-%d", d.unnamed)
 	}
+	d.doc.LeaveOut("components[].", c.Rest)
 	own := map[string]string{}
 	for _, p := range c.Properties {
 		if kind, ok := strings.CutPrefix(p.Name, propRelation); ok {

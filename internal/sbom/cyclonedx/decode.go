@@ -30,6 +30,7 @@ type (
 			Aggregate    string   `json:"aggregate"`
 			Dependencies []string `json:"dependencies"`
 		} `json:"compositions"`
+		Rest jsontext.Value `json:",embed"`
 	}
 	jsonMetadata struct {
 		Timestamp  string         `json:"timestamp"`
@@ -44,6 +45,7 @@ type (
 		} `json:"lifecycles"`
 		Component  *jsonComponent `json:"component"`
 		Properties []jsonProperty `json:"properties"`
+		Rest       jsontext.Value `json:",embed"`
 	}
 	jsonTool struct {
 		Name    string `json:"name"`
@@ -77,6 +79,7 @@ type (
 		External     []jsonExternal  `json:"externalReferences"`
 		Properties   []jsonProperty  `json:"properties"`
 		Components   []jsonComponent `json:"components"`
+		Rest         jsontext.Value  `json:",embed"`
 	}
 	jsonHash struct {
 		Algorithm string `json:"alg"`
@@ -144,6 +147,8 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 		return nil, sbom.UnknownVersion("CycloneDX", in.Version, strings.Join(versions, ", "))
 	}
 	d := &decoder{doc: &sbom.Document{Format: "CycloneDX-" + in.Version, Namespace: in.Serial}, relations: map[sbom.Relation]bool{}, texts: map[string]bool{}}
+	d.doc.LeaveOut("", in.Rest, "$schema")
+	d.doc.LeaveOut("metadata.", in.Metadata.Rest)
 	if err := d.metadata(&in.Metadata); err != nil {
 		return nil, err
 	}
@@ -163,6 +168,8 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 	for _, c := range in.Compositions {
 		if c.Aggregate == "complete" {
 			d.complete(c.Dependencies)
+		} else { // that something is known to be incomplete, above all
+			d.doc.LeaveOut("", jsontext.Value(`{"compositions":true}`))
 		}
 	}
 	d.bomProperties(in.Properties)

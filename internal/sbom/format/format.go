@@ -49,6 +49,10 @@ func ReadFile(path string) (*sbom.Document, error) {
 			Fix: "give the path of a bill of materials; sello sbom makes one"}
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, &gate.Refusal{Code: CodeUnreadable, Class: gate.Usage, What: "the bill of materials cannot be read", Where: path, Actual: "a folder",
+			Fix: "give the path of a bill of materials; of a folder, sello sbom makes one"}
+	}
 	doc, err := Read(f)
 	var r *gate.Refusal
 	if errors.As(err, &r) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -362,4 +363,57 @@ func many(n int) *sbom.Document {
 		doc.Relations = append(doc.Relations, sbom.Relation{From: from, Kind: kind, To: doc.Packages[i].ID})
 	}
 	return doc
+}
+
+// TestSeveralPURLs keeps all package URLs of a package, from format to format.
+func TestSeveralPURLs(t *testing.T) {
+	t.Parallel()
+	want := []string{"pkg:npm/a@1", "pkg:deb/debian/a@1"}
+	for name, text := range map[string]string{
+		"SPDX JSON": `{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"SPDXRef-a","name":"a","externalRefs":[
+			{"referenceCategory":"PACKAGE_MANAGER","referenceType":"purl","referenceLocator":"pkg:npm/a@1"},
+			{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:deb/debian/a@1"}]}]}`,
+		"tag-value": "SPDXVersion: SPDX-2.3\nPackageName: a\nSPDXID: SPDXRef-a\nExternalRef: PACKAGE-MANAGER purl pkg:npm/a@1\nExternalRef: PACKAGE-MANAGER purl pkg:deb/debian/a@1\n",
+		"SPDX 3": `{"@context":"c","@graph":[{"type":"CreationInfo","@id":"_:c","specVersion":"3.0.1"},{"type":"software_Package","spdxId":"a","name":"a","software_packageUrl":"pkg:npm/a@1",
+			"externalIdentifier":[{"type":"ExternalIdentifier","externalIdentifierType":"packageUrl","identifier":"pkg:npm/a@1"},{"type":"ExternalIdentifier","externalIdentifierType":"packageUrl","identifier":"pkg:deb/debian/a@1"}]}]}`,
+	} {
+		doc, err := format.Decode([]byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, to := range format.Names {
+			data, err := format.Encode(doc, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := format.Decode(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := again.Packages[0].PURLs(); !slices.Equal(got, want) {
+				t.Errorf("%s, as %s: %q", name, to, got)
+			}
+		}
+	}
+}
+
+// TestLeftOut names what is not read, and only that.
+func TestLeftOut(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		`{"$schema":"x","bomFormat":"CycloneDX","specVersion":"1.5","version":1,"metadata":{"manufacture":{"name":"m"}},"services":[{"name":"s"}],"vulnerabilities":[{"id":"CVE-1"}],"formulation":[],
+			"components":[{"type":"library","name":"a","pedigree":{"ancestors":[{"type":"library","name":"old"}]}},{"type":"library","name":"b","pedigree":{"notes":"n"},"evidence":{}}]}`: {"components[].pedigree", "metadata.manufacture", "services", "vulnerabilities"},
+		`{"bomFormat":"CycloneDX","specVersion":"1.5","components":[{"type":"library","name":"a"}]}`:                                    nil,
+		`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","dataLicense":"CC0-1.0","name":"n","snippets":[{"SPDXID":"SPDXRef-s"}]}`: {"snippets"},
+	} {
+		doc, err := format.Decode([]byte(text))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !slices.Equal(doc.LeftOut, want) {
+			t.Errorf("%q, want %q", doc.LeftOut, want)
+		}
+	}
 }

@@ -11,9 +11,10 @@ import (
 
 // describer writes what was found into a document.
 type describer struct {
-	b    *sbom.Builder
-	meta sbom.Meta
-	all  bool // list all files
+	b     *sbom.Builder
+	meta  sbom.Meta
+	all   bool   // list all files
+	scope string // the one of several things that is described now: files of one name are in more than one
 }
 
 func newDescriber(meta sbom.Meta, o Options) (*describer, error) {
@@ -87,20 +88,12 @@ func (d *describer) files(id string, p *sbom.Package, all []*node, prefix string
 		}
 		listed++
 		name := prefix + n.name
-		fid := sbom.ElementID("File", name, n.sums.sha256)
+		fid := d.fileID(name, n)
 		if err := d.b.AddFile(fid, n.sums.file(name)); err != nil {
 			return err
 		}
 		d.b.Relate(id, sbom.Contains, fid)
-		entry := d.b.File(fid)
-		switch {
-		case n.program != nil:
-			entry.Types, entry.Comment = []string{"BINARY"}, n.program.Account()
-		case n.format != "":
-			entry.Types = []string{"ARCHIVE"}
-		case slices.Contains(n.notes, noBuildInfo):
-			entry.Types, entry.Comment = []string{"BINARY"}, noBuildInfo
-		}
+		d.kind(fid, n)
 		if err := d.content(fid, nil, n, name+"!/"); err != nil {
 			return err
 		}
@@ -109,6 +102,27 @@ func (d *describer) files(id string, p *sbom.Package, all []*node, prefix string
 		p.Verification = verificationCode(all)
 	}
 	return nil
+}
+
+func (d *describer) fileID(name string, n *node) string {
+	if d.scope == "" {
+		return sbom.ElementID("File", name, n.sums.sha256)
+	}
+	return sbom.ElementID("File", name, n.sums.sha256, d.scope)
+}
+
+// kind says what a file is.
+func (d *describer) kind(id string, n *node) {
+	entry := d.b.File(id)
+	switch {
+	case entry == nil:
+	case n.program != nil:
+		entry.Types, entry.Comment = []string{"BINARY"}, n.program.Account()
+	case n.format != "":
+		entry.Types = []string{"ARCHIVE"}
+	case slices.Contains(n.notes, noBuildInfo):
+		entry.Types, entry.Comment = []string{"BINARY"}, noBuildInfo
+	}
 }
 
 // telling reports whether there is something to say about a file beyond its name and digest.

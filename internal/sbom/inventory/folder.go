@@ -40,7 +40,8 @@ func Folder(ctx context.Context, at string, o Options) (*sbom.Document, error) {
 		return nil, unreadable(at, err)
 	}
 	defer dir.Close()
-	found, err := walk(ctx, dir, at, o.Limits)
+	own := below(at, o.Except)
+	found, err := walk(ctx, dir, at, own, o.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +102,11 @@ func (f *folder) sentences() []string {
 }
 
 // walk looks at all files of a folder, on all cores.
-func walk(ctx context.Context, dir *os.Root, at string, l Limits) (*folder, error) {
+func walk(ctx context.Context, dir *os.Root, at, own string, l Limits) (*folder, error) {
 	found := &folder{}
+	if own != "" {
+		found.notes = append(found.notes, "Not described, since it is the bill of materials itself: "+cleanName(own))
+	}
 	var names []string
 	err := fs.WalkDir(dir.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		switch {
@@ -113,6 +117,7 @@ func walk(ctx context.Context, dir *os.Root, at string, l Limits) (*folder, erro
 		case err != nil:
 			found.notes = append(found.notes, "Not described, since it cannot be read: "+cleanName(name)+": "+reason(err))
 			return nil
+		case name == own:
 		case e.Name() == ".git":
 			found.git = true
 			if e.IsDir() {
@@ -135,6 +140,27 @@ func walk(ctx context.Context, dir *os.Root, at string, l Limits) (*folder, erro
 		return nil, err
 	}
 	return found, found.look(ctx, dir, at, names, l)
+}
+
+// below gives the name of a file in a folder; "" when it is not in it.
+func below(folder, file string) string {
+	if file == "" {
+		return ""
+	}
+	real := func(path string) string {
+		if whole, err := filepath.EvalSymlinks(path); err == nil {
+			path = whole
+		}
+		if whole, err := filepath.Abs(path); err == nil {
+			path = whole
+		}
+		return path
+	}
+	name, err := filepath.Rel(real(folder), filepath.Join(real(filepath.Dir(file)), filepath.Base(file)))
+	if err != nil || !filepath.IsLocal(name) {
+		return ""
+	}
+	return filepath.ToSlash(name)
 }
 
 // reason gives what is wrong without the path, which is shown already.

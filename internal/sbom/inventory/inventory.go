@@ -41,6 +41,7 @@ type Options struct {
 	GoCache string     // GOMODCACHE: where the sources of modules are looked for; "" for nowhere
 	Go      string     // the toolchain that builds the Go sources, where somebody knows it better than go.mod tells: go1.26.8
 	Graph   sbom.Graph // which modules import which, where somebody knows it better than the files tell
+	Except  string     // path of a file that is not described, since it is the document itself; "" for none
 	Limits  Limits
 }
 

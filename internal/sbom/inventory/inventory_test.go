@@ -250,3 +250,23 @@ func TestMeasured(t *testing.T) {
 	}
 	has(t, described(t, filepath.Join(place(t, map[string]string{"forged": forged}), "forged")), "note forged: The build information is not whole: there is code of packages whose modules it does not name: github.com/google/go-cmp/cmp…")
 }
+
+// TestTheDocumentItself writes a document into the folder that it describes, where it is no part of what it describes.
+func TestTheDocumentItself(t *testing.T) {
+	t.Parallel()
+	dir := place(t, map[string]string{"a": "a"})
+	o := options
+	o.Except = filepath.Join(dir, "out.spdx.json")
+	first := describedWith(t, dir, o)
+	if err := os.WriteFile(o.Except, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if second := describedWith(t, dir, o); second.Hash() != first.Hash() || len(second.Files) != 1 {
+		t.Errorf("%d files", len(second.Files))
+	}
+	has(t, first, "note "+filepath.Base(dir)+": Not described, since it is the bill of materials itself: out.spdx.json")
+	o.Except = filepath.Join(t.TempDir(), "out.spdx.json")
+	if doc := describedWith(t, dir, o); len(doc.Files) != 2 {
+		t.Errorf("a document elsewhere hides a file: %d", len(doc.Files))
+	}
+}

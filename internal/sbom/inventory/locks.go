@@ -22,14 +22,29 @@ type lockFile struct {
 	name     string
 	packages []locked
 	flaw     string
+	notes    []string // of what is not described
 }
 
 // locked is a package that a lock file names.
 type locked struct {
 	name, version, commit, purl string
-	dev                         bool // only for development
-	download, license           string
+	location, download, license string // URL or path that it is taken from, instead of an index; where the index has it; its licence
 	checksums                   []sbom.Checksum
+	asked                       string // what is asked for, where no version is pinned
+	when                        string // condition under which it is asked for
+	dev                         bool   // only for development
+}
+
+// add takes up a package, and reports whether it can be shown.
+func (l *lockFile) add(p locked) bool {
+	for _, text := range []*string{&p.location, &p.asked, &p.when} {
+		*text = cleanText(*text)
+	}
+	if p.name == "" || cleanText(p.name) != p.name || cleanText(p.version) != p.version {
+		return false
+	}
+	l.packages = append(l.packages, p)
+	return true
 }
 
 // maxLocked bounds the packages of all lock files together.
@@ -76,6 +91,17 @@ func readLock(dir *os.Root, name string) (l lockFile) {
 		return l
 	}
 	f.Reader = bytes.NewReader(data)
+	switch {
+	case isRequirements(name):
+		r := requirements{&l, map[string]bool{}}
+		r.read(f)
+		return l
+	case path.Base(name) == "pnpm-lock.yaml":
+		if err := l.pnpm(data); err != nil {
+			l.flaw = shortError(err)
+		}
+		return l
+	}
 	read, err := lockfile.ExtractDeps(f, "")
 	if err != nil {
 		l.flaw = shortError(err)
@@ -84,13 +110,19 @@ func readLock(dir *os.Root, name string) (l lockFile) {
 	if more == nil {
 		more = cargoDetails(name, data)
 	}
+	versions := map[string]bool{}
 	for _, p := range read.Packages {
-		if p.Name == "" || cleanText(p.Name) != p.Name || cleanText(p.Version) != p.Version {
-			l.flaw = "a package without a name that can be shown"
+		versions[p.Name] = versions[p.Name] || p.Version != ""
+	}
+	for _, p := range read.Packages {
+		if p.Ecosystem == lockfile.NpmEcosystem && p.Version == "" && p.Commit == "" && versions[p.Name] { // a link to one that is there, too
 			continue
 		}
-		d := more[p.Name+" "+p.Version]
-		l.packages = append(l.packages, locked{download: d.download, license: d.license, checksums: d.checksums, name: p.Name, version: p.Version, commit: p.Commit, purl: lockedPURL(p), dev: p.Ecosystem.IsDevGroup(p.DepGroups) && len(p.DepGroups) == 1})
+		more := more[p.Name+" "+p.Version]
+		more.name, more.version, more.commit, more.purl, more.dev = p.Name, p.Version, p.Commit, lockedPURL(p), p.Ecosystem.IsDevGroup(p.DepGroups) && len(p.DepGroups) == 1
+		if !l.add(more) {
+			l.flaw = "a package without a name that can be shown"
+		}
 	}
 	return l
 }
@@ -163,24 +195,58 @@ func lockedPURL(p lockfile.PackageDetails) string {
 
 // locks takes up the packages of lock files.
 func (d *describer) locks(root string, all []lockFile) {
+	var read []string
 	for _, l := range all {
-		switch {
-		case l.flaw != "":
+		for _, text := range l.notes {
+			d.b.Note(root, "%s %s", l.name, text)
+		}
+		if l.flaw != "" {
 			d.b.Note(root, "%s cannot be read whole, and packages may be missing here: %s", l.name, l.flaw)
-		case len(l.packages) > 0:
-			d.b.Note(root, "%s names packages; which of them needs which is not described", l.name)
+		} else if len(l.packages) > 0 {
+			read = append(read, l.name)
 		}
 		for _, p := range l.packages {
-			pkg := &sbom.Package{ID: sbom.ElementID("Package", p.name, p.version, p.purl, p.commit), Name: p.name, Version: p.version, PURL: p.purl, Purpose: sbom.PurposeLibrary,
-				Download: p.download, Checksums: p.checksums, License: sbom.License{Declared: p.license}}
-			if p.commit != "" {
-				pkg.SourceInfo = "git commit " + cleanText(p.commit)
-			}
-			why := "named by " + l.name
-			if p.dev {
-				why += ", only for development"
-			}
-			d.b.RelateSince(root, sbom.DependsOn, d.b.Add(pkg), why)
+			d.b.RelateSince(root, sbom.DependsOn, d.locked(p), p.why(l.name))
 		}
 	}
+	if len(read) > 0 {
+		d.b.Note(root, "Which of the packages of lock files needs which is not described: %s", listed(read))
+	}
+}
+
+// locked takes up a package. What is not pinned has no version.
+func (d *describer) locked(p locked) string {
+	parts := []string{p.name, p.version, p.purl, p.commit}
+	if p.location+p.asked != "" {
+		parts = append(parts, p.location, p.asked)
+	}
+	pkg := &sbom.Package{ID: sbom.ElementID("Package", parts...), Name: p.name, Version: p.version, PURL: p.purl, Purpose: sbom.PurposeLibrary,
+		Download: p.download, Checksums: p.checksums, License: sbom.License{Declared: p.license}}
+	if p.asked != "" {
+		pkg.Comment = "No version is pinned; asked for: " + p.asked
+	}
+	var from []string
+	if p.location != "" {
+		from = append(from, "taken from "+p.location)
+		if strings.Contains(p.location, "://") {
+			pkg.Download = p.location
+		}
+	}
+	if p.commit != "" {
+		from = append(from, "git commit "+cleanText(p.commit))
+	}
+	pkg.SourceInfo = strings.Join(from, ", ")
+	return d.b.Add(pkg)
+}
+
+// why says by what, and for what, a package is asked for.
+func (p locked) why(file string) string {
+	why := "named by " + file
+	if p.dev {
+		why += ", only for development"
+	}
+	if p.when != "" {
+		why += ", where " + p.when
+	}
+	return why
 }

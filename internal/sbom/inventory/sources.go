@@ -52,8 +52,11 @@ func readSources(ctx context.Context, dir *os.Root, found *folder, o Options) (*
 		s.notes = append(s.notes, "Modules below folders called testdata were passed over, as the Go command does")
 	}
 	var err error
-	s.locks, err = readLocks(ctx, dir, found)
-	return s, err
+	if s.locks, err = readLocks(ctx, dir, found); err != nil {
+		return nil, err
+	}
+	s.notes = append(s.notes, found.unread(s.locks)...)
+	return s, nil
 }
 
 // sources takes up what was read.

@@ -89,6 +89,7 @@ func (d *describer) artifacts(ctx context.Context, root string, dir *os.Root, s 
 		id := d.b.Add(p)
 		d.b.Relate(root, sbom.Contains, id)
 		d.b.Relate(id, sbom.GeneratedFrom, d.b.Source())
+		d.scope = id
 		if err := d.content(id, p, n, ""); err != nil {
 			return err
 		}

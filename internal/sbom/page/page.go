@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/sello-release/sello/internal/sbom"
@@ -48,11 +49,16 @@ func Render(doc *sbom.Document) ([]byte, error) {
 		notes = append(notes, note{of, n.Text})
 	}
 	var b bytes.Buffer
-	err = t.Execute(&b, map[string]any{"Doc": doc, "Tree": lines(g, roots), "Cut": !full, "Notes": notes, "Created": doc.Created.UTC().Format("2006-01-02 15:04:05 UTC")})
+	err = t.Execute(&b, map[string]any{"Doc": doc, "Tree": lines(g, roots), "Cut": !full || deeper(roots), "Notes": notes, "Created": doc.Created.UTC().Format("2006-01-02 15:04:05 UTC")})
 	if err != nil {
 		return nil, fmt.Errorf("write page: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// deeper reports whether anything is too deep to be shown.
+func deeper(all []*query.Branch) bool {
+	return slices.ContainsFunc(all, func(b *query.Branch) bool { return b.More > 0 || deeper(b.Below) })
 }
 
 func lines(g *query.Graph, all []*query.Branch) []line {

@@ -88,17 +88,17 @@ func versionsOf(doc *sbom.Document) map[string][]*sbom.Package {
 	}
 	out := map[string][]*sbom.Package{}
 	for i := range doc.Packages {
-		p := &doc.Packages[i]
+		p := named(doc, &doc.Packages[i])
 		if described[p.ID] || p.PURL == "" && strings.HasPrefix(p.Name, "sha256:") { // layers are their digests
 			continue
 		}
 		k := identity(p)
-		if !slices.ContainsFunc(out[k], func(o *sbom.Package) bool { return o.Version == p.Version }) {
+		if !slices.ContainsFunc(out[k], func(o *sbom.Package) bool { return versionOf(o) == versionOf(p) }) {
 			out[k] = append(out[k], p)
 		}
 	}
 	for _, all := range out {
-		slices.SortFunc(all, func(a, b *sbom.Package) int { return CompareVersions(a.Version, b.Version) })
+		slices.SortFunc(all, func(a, b *sbom.Package) int { return CompareVersions(versionOf(a), versionOf(b)) })
 	}
 	return out
 }
@@ -132,22 +132,22 @@ func (d *Diff) compare(before, after []*sbom.Package) {
 	for len(gone) > 0 && len(came) > 0 {
 		a, b := gone[0], came[0]
 		gone, came = gone[1:], came[1:]
-		if unversioned(a.Version) || unversioned(b.Version) {
+		if unversioned(versionOf(a)) || unversioned(versionOf(b)) {
 			d.license(a, b)
 			continue
 		}
-		d.Upgraded = append(d.Upgraded, Change{Name: b.Name, PURL: b.PURL, From: a.Version, To: b.Version, License: known(b), Downgrade: CompareVersions(a.Version, b.Version) > 0})
+		d.Upgraded = append(d.Upgraded, Change{Name: b.Name, PURL: b.PURL, From: versionOf(a), To: versionOf(b), License: known(b), Downgrade: CompareVersions(versionOf(a), versionOf(b)) > 0})
 		d.license(a, b)
 	}
 	for _, p := range gone {
-		d.Removed = append(d.Removed, Change{Name: p.Name, PURL: p.PURL, From: p.Version, License: known(p)})
+		d.Removed = append(d.Removed, Change{Name: p.Name, PURL: p.PURL, From: versionOf(p), License: known(p)})
 	}
 	for _, p := range came {
-		d.Added = append(d.Added, Change{Name: p.Name, PURL: p.PURL, To: p.Version, License: known(p)})
+		d.Added = append(d.Added, Change{Name: p.Name, PURL: p.PURL, To: versionOf(p), License: known(p)})
 	}
 	for _, a := range before {
 		for _, b := range after {
-			if a.Version == b.Version {
+			if versionOf(a) == versionOf(b) {
 				d.license(a, b)
 			}
 		}
@@ -159,8 +159,18 @@ func unversioned(v string) bool { return v == "" || v == "(devel)" }
 
 func (d *Diff) license(a, b *sbom.Package) {
 	if x, y := known(a), known(b); x != y {
-		d.Licenses = append(d.Licenses, LicenseChange{b.Name, b.Version, x, y})
+		d.Licenses = append(d.Licenses, LicenseChange{b.Name, versionOf(b), x, y})
 	}
+}
+
+// named gives a package with the names of its licences: two documents may call one licence by different identifiers.
+func named(doc *sbom.Document, p *sbom.Package) *sbom.Package {
+	if !strings.Contains(p.License.Concluded+p.License.Declared, "LicenseRef-") {
+		return p
+	}
+	out := *p
+	out.License.Concluded, out.License.Declared = LicenseName(doc, p.License.Concluded), LicenseName(doc, p.License.Declared)
+	return &out
 }
 
 func known(p *sbom.Package) string { return cmp.Or(p.License.Concluded, p.License.Declared) }
@@ -169,7 +179,7 @@ func known(p *sbom.Package) string { return cmp.Or(p.License.Concluded, p.Licens
 func without(all, others []*sbom.Package) []*sbom.Package {
 	var out []*sbom.Package
 	for _, p := range all {
-		if !slices.ContainsFunc(others, func(o *sbom.Package) bool { return o.Version == p.Version }) {
+		if !slices.ContainsFunc(others, func(o *sbom.Package) bool { return versionOf(o) == versionOf(p) }) {
 			out = append(out, p)
 		}
 	}

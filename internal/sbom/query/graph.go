@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/package-url/packageurl-go"
+
 	"github.com/sello-release/sello/internal/sbom"
 )
 
@@ -29,6 +31,7 @@ type Node struct {
 	ID      string
 	Package *sbom.Package   // nil for a file
 	File    *sbom.FileEntry // nil for a package
+	version string          // versionOf(Package)
 }
 
 // Edge leads to a node.
@@ -47,9 +50,15 @@ func (n Node) Name() string {
 }
 
 // Version gives a package's version.
-func (n Node) Version() string {
-	if n.Package != nil {
-		return n.Package.Version
+func (n Node) Version() string { return n.version }
+
+// versionOf gives the version that a package has, or that its package URL names.
+func versionOf(p *sbom.Package) string {
+	if p.Version != "" || p.PURL == "" {
+		return p.Version
+	}
+	if purl, err := packageurl.FromString(p.PURL); err == nil {
+		return purl.Version
 	}
 	return ""
 }
@@ -63,6 +72,23 @@ func (n Node) License() string {
 		l = n.File.License
 	}
 	return cmp.Or(l.Concluded, l.Declared)
+}
+
+// LicenseName gives a licence expression with the names of licences that are not on SPDX's list, where the document has them.
+func LicenseName(doc *sbom.Document, expression string) string {
+	if !strings.Contains(expression, "LicenseRef-") {
+		return expression
+	}
+	words := strings.Split(expression, " ")
+	for i, word := range words {
+		id := strings.Trim(word, "()")
+		for _, l := range doc.Licenses {
+			if l.ID == id && l.Name != "" {
+				words[i] = strings.Replace(word, id, l.Name, 1)
+			}
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // directions says which way edges of a kind lead: forward as the relation is written, backward against it, or both ways.
@@ -89,7 +115,7 @@ func New(doc *sbom.Document) *Graph {
 	for i := range doc.Packages {
 		p := &doc.Packages[i]
 		g.index[p.ID] = int32(len(g.nodes))
-		g.nodes = append(g.nodes, Node{ID: p.ID, Package: p})
+		g.nodes = append(g.nodes, Node{ID: p.ID, Package: p, version: versionOf(p)})
 	}
 	for i := range doc.Files {
 		f := &doc.Files[i]
@@ -210,6 +236,18 @@ type Step struct {
 	Node    int32
 	Kind    string // of the relation that leads here; "" for a root
 	Comment string
+	Omitted int // steps before this one that Short left out
+}
+
+// Short gives a way of more than MaxTreeDepth steps without those in its middle.
+func Short(way []Step) []Step {
+	const keep = MaxTreeDepth / 2
+	if len(way) <= 2*keep {
+		return way
+	}
+	out := slices.Concat(way[:keep], way[len(way)-keep:])
+	out[keep].Omitted = len(way) - 2*keep
+	return out
 }
 
 // Why gives the shortest way from a root to a node, both included; nil when there is none. Among ways of one
@@ -230,7 +268,7 @@ func (g *Graph) Why(target int32) []Step {
 			var way []Step
 			for i >= 0 {
 				c := by[i]
-				way = append(way, Step{i, c.edge.Kind, c.edge.Comment})
+				way = append(way, Step{Node: i, Kind: c.edge.Kind, Comment: c.edge.Comment})
 				i = c.from
 			}
 			slices.Reverse(way)

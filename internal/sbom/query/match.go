@@ -31,7 +31,7 @@ func (g *Graph) Match(f Filter) ([]int32, error) {
 			continue
 		}
 		if f.Name != "" && !matchName(name, strings.ToLower(n.Name())) ||
-			f.PURL != "" && !matchPURL(f.PURL, n.Package.PURL) ||
+			f.PURL != "" && !slices.ContainsFunc(n.Package.PURLs(), func(purl string) bool { return matchPURL(f.PURL, purl) }) ||
 			f.License != "" && !matchLicense(f.License, n.License()) ||
 			f.Version != "" && !inRange(n.Version()) {
 			continue

@@ -177,6 +177,30 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+func depthOf(all []*query.Branch) int {
+	deepest := 0
+	for _, b := range all {
+		deepest = max(deepest, 1+depthOf(b.Below))
+	}
+	return deepest
+}
+
+// TestPURLs finds a package by each of its package URLs, and its version where only they have it.
+func TestPURLs(t *testing.T) {
+	t.Parallel()
+	doc := &sbom.Document{Packages: []sbom.Package{{ID: "a", Name: "a", PURL: "pkg:npm/a@1.0.0?x=y", Refs: []sbom.Ref{{Category: "PACKAGE-MANAGER", Type: sbom.PURLType, Locator: "pkg:deb/debian/a@1"}}}}}
+	g := query.New(doc)
+	for _, f := range []query.Filter{{PURL: "pkg:npm/a"}, {PURL: "pkg:deb/*"}, {Version: "=1.0.0"}} {
+		if got, err := g.Match(f); err != nil || names(g, got) != "a" {
+			t.Errorf("%+v: %v, %v", f, got, err)
+		}
+	}
+	to := &sbom.Document{Packages: []sbom.Package{{ID: "a", Name: "a", PURL: "pkg:npm/a@2.0.0"}}}
+	if d := query.Compare(doc, to); len(d.Upgraded) != 1 || d.Upgraded[0].From != "1.0.0" || d.Upgraded[0].To != "2.0.0" {
+		t.Errorf("%+v", d)
+	}
+}
+
 // TestHostileShapes asks documents that are made to take long.
 func TestHostileShapes(t *testing.T) {
 	t.Parallel()
@@ -200,7 +224,16 @@ func TestHostileShapes(t *testing.T) {
 		g := query.New(doc)
 		roots, _ := g.Tree(query.TreeOptions{Files: true})
 		g.Tree(query.TreeOptions{Filter: "p49999"})
-		g.Why(int32(g.Len() - 1))
+		way := g.Why(int32(g.Len() - 1))
+		if short := query.Short(way); len(way) > query.MaxTreeDepth && (len(short) != query.MaxTreeDepth || short[len(short)/2].Omitted != len(way)-len(short)) {
+			t.Errorf("%s: %d steps of %d", name, len(short), len(way))
+		}
+		for _, depth := range []int{0, 1_000_000} {
+			roots, _ := g.Tree(query.TreeOptions{Depth: depth})
+			if deepest := depthOf(roots); deepest > query.MaxTreeDepth+1 {
+				t.Errorf("%s: %d levels", name, deepest)
+			}
+		}
 		if len(roots) == 0 {
 			t.Errorf("%s: no tree", name)
 		}

@@ -8,11 +8,14 @@ import (
 
 // TreeOptions say what of a document is shown as a tree.
 type TreeOptions struct {
-	Depth  int    // levels below a root; 0 for all
+	Depth  int    // levels below a root, at most MaxTreeDepth; 0 for as many
 	Files  bool   // files that nothing is in, too
 	Filter string // only what is called so, as Filter.Name, and what leads there
 	Limit  int    // lines at most; 0 for a million
 }
+
+// MaxTreeDepth bounds the levels of a tree: what is drawn grows with the square of them.
+const MaxTreeDepth = 200
 
 // Branch is an element in a tree.
 type Branch struct {
@@ -30,6 +33,9 @@ type Branch struct {
 func (g *Graph) Tree(o TreeOptions) (roots []*Branch, full bool) {
 	if o.Limit == 0 {
 		o.Limit = 1_000_000
+	}
+	if o.Depth <= 0 || o.Depth > MaxTreeDepth {
+		o.Depth = MaxTreeDepth
 	}
 	owner, outside := g.unfoldAt()
 	t := &treeMaker{g: g, o: o, owner: owner, left: o.Limit}
@@ -159,7 +165,7 @@ func (t *treeMaker) branch(e Edge, from int32, depth int) *Branch {
 		if !t.shown(c, e.To) || i > 0 && c.To == below[i-1].To { // two relations to one element are one line
 			continue
 		}
-		if t.o.Depth > 0 && depth >= t.o.Depth {
+		if depth >= t.o.Depth {
 			b.More++
 			continue
 		}

@@ -97,7 +97,7 @@ func completeness(p *sbom.Package) {
 func reference(p *sbom.Package, r sbom.Ref) {
 	r.Category = strings.ReplaceAll(r.Category, "_", "-")
 	switch {
-	case r.Type == "purl" && p.PURL == "":
+	case r.Type == sbom.PURLType && p.PURL == "":
 		p.PURL = r.Locator
 	case r.Type == "cpe23Type":
 		p.CPEs = append(p.CPEs, r.Locator)

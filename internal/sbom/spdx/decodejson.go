@@ -29,6 +29,7 @@ type (
 		Relations   []jsonRelation   `json:"relationships"`
 		Annotations []jsonAnnotation `json:"annotations"`
 		Describes   []string         `json:"documentDescribes"`
+		Rest        jsontext.Value   `json:",embed"`
 	}
 	jsonCreation struct {
 		Created  string   `json:"created"`
@@ -163,6 +164,7 @@ func ReadJSON(data []byte) (*sbom.Document, error) {
 	if after, ok := strings.CutPrefix(in.Creation.Comment, phase); ok {
 		doc.Phase = after
 	}
+	doc.LeaveOut("", in.Rest, "SPDXID", "dataLicense")
 	for _, c := range in.Creation.Creators {
 		creator(doc, c)
 	}

@@ -152,7 +152,9 @@ func (r *ldReader) element(e *ldElement) error {
 		for _, x := range e.External {
 			switch x.Type {
 			case "packageUrl":
-				p.PURL = cmp.Or(p.PURL, x.Value)
+				if p.PURL = cmp.Or(p.PURL, x.Value); p.PURL != x.Value {
+					p.Refs = append(p.Refs, sbom.Ref{Category: "PACKAGE-MANAGER", Type: sbom.PURLType, Locator: x.Value})
+				}
 			case "cpe23":
 				p.CPEs = append(p.CPEs, x.Value)
 			default:
