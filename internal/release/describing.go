@@ -2,6 +2,9 @@ package release
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -275,8 +278,9 @@ func (a *assembly) published() string {
 	return ""
 }
 
-// moduleSums implements sbom.Origins with what was fetched: the SHA-256 of each module's zip, by path@version. Where it was fetched from is no
-// property of a module, and is left to the provenance.
+// moduleSums implements sbom.Origins with what was fetched: the SHA-256 that go.sum has of each module (h1, over the names and hashes of its
+// files), by path@version, as others give it, too. That of its zip depends on who packed it, and is left to the provenance as is
+// where it was fetched from: with another proxy the same commit has to come to the same bytes.
 type moduleSums map[string]string
 
 // Module implements sbom.Origins.
@@ -291,7 +295,9 @@ func (a *assembly) moduleSums() moduleSums {
 	sums := moduleSums{}
 	for _, name := range a.buildNames() {
 		for _, m := range a.of(name).modules.Materials {
-			sums[m.Name] = m.Digest["sha256"]
+			if sum, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(m.Digest["dirHash"], "h1:")); err == nil && len(sum) == sha256.Size {
+				sums[m.Name] = hex.EncodeToString(sum)
+			}
 		}
 	}
 	return sums

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/flow"
@@ -99,6 +100,9 @@ func (a *assembly) imageInput(ctx context.Context, s *imageSteps, i int) (sbom.I
 	if in.Files, err = a.members(imageMembers(s.plan, platform)); err != nil {
 		return in, err
 	}
+	if in.Inside, err = a.insideImage(ctx, s.plan, in.Files); err != nil {
+		return in, err
+	}
 	binaries := a.imageBinaries(s.plan, platform)
 	programs, err := a.readBinaries(binaries)
 	if err != nil {
@@ -114,6 +118,21 @@ func (a *assembly) imageInput(ctx context.Context, s *imageSteps, i int) (sbom.I
 		}
 	}
 	return in, nil
+}
+
+// insideImage looks into the programs and archives that an image has from the source: they were not built for it.
+func (a *assembly) insideImage(ctx context.Context, img build.Image, files []sbom.File) (map[string]sbom.Content, error) {
+	_, from, err := a.imageFiles(img)
+	if err != nil {
+		return nil, err
+	}
+	sources := map[string]string{}
+	for _, f := range files {
+		if source, ok := from[f.Name]; ok {
+			sources[source] = f.SHA256
+		}
+	}
+	return a.inside(ctx, a.sourceRoot(), sources)
 }
 
 // imageSBOMPath is where an image's SPDX document waits to be attested; "" is the index's.

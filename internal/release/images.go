@@ -187,7 +187,7 @@ func (a *assembly) makeImage(ctx context.Context, img build.Image, platform defi
 		out.Layers = append(out.Layers, layer.Descriptor)
 		return nil
 	}
-	files, err := a.imageFiles(img)
+	files, _, err := a.imageFiles(img)
 	if err != nil {
 		return out, err
 	}
@@ -348,25 +348,25 @@ func imageEntrypoint(img build.Image, programs []string) ([]string, error) {
 		Expected: "entrypoint, or a program called " + img.ShortName(), Actual: strings.Join(programs, ", "), Fix: "write entrypoint: [/" + programFolder + "/" + programs[0] + "]"}
 }
 
-// imageFiles gives the files of the source that go into an image, under their paths there.
-func (a *assembly) imageFiles(img build.Image) ([]pack.Entry, error) {
-	var out []pack.Entry
+// imageFiles gives the files of the source that go into an image, under their paths there, and for each of these its path in the source.
+func (a *assembly) imageFiles(img build.Image) (out []pack.Entry, sources map[string]string, err error) {
+	sources = map[string]string{}
 	for i, f := range img.Files {
 		where := fmt.Sprintf("sello.yaml: images[%s].files[%d]", img.Name, i)
 		entries, err := a.sourceFiles([]string{f.From})
 		var r *gate.Refusal
 		if errors.As(err, &r) && r.Code == "archive-file-missing" {
-			return nil, noSourceFile(where, f.From)
+			return nil, nil, noSourceFile(where, f.From)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(entries) == 0 {
-			return nil, noSourceFile(where, f.From)
+			return nil, nil, noSourceFile(where, f.From)
 		}
 		into := strings.HasSuffix(f.To, "/")
 		if !into && (len(entries) != 1 || strings.HasPrefix(entries[0].Name, f.From+"/")) {
-			return nil, &gate.Refusal{Code: "image-file-folder", Class: gate.Usage, Where: where, What: "several files would get one path",
+			return nil, nil, &gate.Refusal{Code: "image-file-folder", Class: gate.Usage, Where: where, What: "several files would get one path",
 				Expected: "a path with a slash at its end", Actual: f.To, Fix: "write to: " + f.To + "/"}
 		}
 		for _, e := range entries {
@@ -376,10 +376,10 @@ func (a *assembly) imageFiles(img build.Image) ([]pack.Entry, error) {
 			if into {
 				e.Name = path.Join(strings.TrimPrefix(f.To, "/"), belowPattern(f.From, name))
 			}
-			out = append(out, e)
+			out, sources[e.Name] = append(out, e), name
 		}
 	}
-	return out, nil
+	return out, sources, nil
 }
 
 // belowPattern gives the part of name from what the pattern's last element matched.

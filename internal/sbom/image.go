@@ -15,14 +15,17 @@ import (
 
 // Image is the container image of one platform.
 type Image struct {
-	Name         string      // its repository: registry.example/team/age
-	Platform     string      // linux/amd64, linux/arm/v7
-	Manifest     string      // SHA-256 of the platform's manifest, lower-case hex
-	Base         string      // repository of the image that it is built upon; "" for none
-	BaseDigest   string      // SHA-256 of the base's manifest of the platform, lower-case hex
-	Layers       []Layer     // the base's and its own, lowest first
-	Files        []File      // its own files, names without a leading slash
-	Binaries     []Binary    // those of Files that are Go programs
+	Name       string   // its repository: registry.example/team/age
+	Platform   string   // linux/amd64, linux/arm/v7
+	Manifest   string   // SHA-256 of the platform's manifest, lower-case hex
+	Base       string   // repository of the image that it is built upon; "" for none
+	BaseDigest string   // SHA-256 of the base's manifest of the platform, lower-case hex
+	Layers     []Layer  // the base's and its own, lowest first
+	Files      []File   // its own files, names without a leading slash
+	Binaries   []Binary // those of Files that are Go programs
+
+	Inside map[string]Content // what is in others of Files, by SHA-256
+
 	Packages     []OSPackage // of the base: Scan finds them
 	BaseBinaries []Binary    // Go programs of the base: Scan finds them, too
 }
@@ -168,13 +171,19 @@ func (d *Builder) imageFiles(id string, p *Package, in Image) error {
 		}
 		seen[f.Name] = true
 		fid := ElementID("File", f.Name, f.SHA256)
-		if _, ok := d.files[fid]; !ok { // else it is in another platform's image, too
+		_, known := d.files[fid] // it is in another platform's image, too
+		if !known {
 			if err := d.AddFile(fid, f); err != nil {
 				return err
 			}
 		}
 		d.Relate(id, Contains, fid)
 		b, ok := programs[f.Name]
+		if c := in.Inside[f.SHA256]; !ok && !known && c != nil {
+			if err := c.Describe(d, fid, f.Name); err != nil {
+				return err
+			}
+		}
 		if !ok {
 			continue
 		}

@@ -17,7 +17,7 @@ type Origins interface {
 // Origin is where a module comes from.
 type Origin struct {
 	Download  string     // URL or VCS location (SPDX 2.3, 7.7), asked for where the path does not tell
-	Checksums []Checksum // of the module's zip, as the go command fetches it
+	Checksums []Checksum // of the module: of its files as go.sum has it, or of its zip
 }
 
 // goAuthors are who makes and supplies the standard library, the toolchain and golang.org/x.
