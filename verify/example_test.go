@@ -45,3 +45,43 @@ func ExampleFile() {
 	// signed off by first
 	// signed off by second
 }
+
+// What others signed takes the bundle, the file's digests, the Sigstore instance's trusted root, and whom you trust.
+func ExampleBundle() {
+	var b testing.B
+	w := vt.NewKeylessWorld(&b)
+	dir, err := os.MkdirTemp("", "example-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	w.ReleaseAt(&b, dir)
+	path := filepath.Join(dir, vt.Archive)
+
+	file, err := verify.FileDigests(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bundle, err := os.ReadFile(path + ".sigstore.json")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, subject := range []string{"build-service@age.example", "eve@age.example"} {
+		report, err := verify.Bundle(bundle, file, verify.BundleOptions{
+			TrustedRoot:   w.Sigstore.Root,
+			Signers:       []verify.Signer{{Issuer: "https://accounts.example", Subject: subject}},
+			PredicateType: "https://slsa.dev/provenance/v1",
+			Now:           vt.Now,
+		})
+		if err != nil {
+			fmt.Println("could not be tried:", err)
+			return
+		}
+		fmt.Println(report.Verdict, report.Err())
+	}
+	// Output:
+	// accepted <nil>
+	// refused the signature is good, and by somebody who is not trusted here: expected eve@age.example by https://accounts.example, found build-service@age.example by https://accounts.example [no-trusted-signer]
+}

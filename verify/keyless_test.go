@@ -209,3 +209,55 @@ func TestBundleOptionsRefused(t *testing.T) {
 		}
 	}
 }
+
+// Provenance that real builders made verifies offline, over the very file that it is about, and names the builder's workflow.
+func TestPublishedProvenance(t *testing.T) {
+	t.Parallel()
+	root := os.Getenv("SELLO_VECTORS")
+	if root == "" {
+		root = filepath.Join("..", "..", "shared", "vectors")
+	}
+	paths, err := filepath.Glob(filepath.Join(root, "slsa-provenance", "gha_*", "provenance.sigstore.json"))
+	if err != nil || len(paths) == 0 {
+		t.Skipf("no published provenance at %s: set SELLO_VECTORS to its folder", root)
+	}
+	trusted, err := os.ReadFile(filepath.Join(root, "sigstore-bundles", "public-good.trusted_root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := verify.BundleOptions{TrustedRoot: trusted, Signers: []verify.Signer{{Issuer: "https://token.actions.githubusercontent.com", SubjectPattern: `https://github\.com/.*/\.github/workflows/.*`}}}
+	for _, path := range paths {
+		name := filepath.Base(filepath.Dir(path))
+		bundle, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, err := os.ReadFile(filepath.Join(filepath.Dir(path), "artifact.sha256"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := verify.Digests{"sha256": strings.TrimSpace(string(sum))}
+		if r, err := verify.Bundle(bundle, file, o); err != nil || r.Err() != nil {
+			t.Errorf("%s: %v, %v", name, err, r.Err())
+		} else {
+			t.Logf("%s: by %s", name, r.Signer)
+		}
+		if r, err := verify.Bundle(bundle, verify.Digests{"sha256": strings.Repeat("0", 64)}, o); err != nil || gate.Code(r.Err()) != "subject-mismatch" {
+			t.Errorf("%s: another file: %v, %v", name, err, r.Err())
+		}
+		for field, code := range map[string]string{`"payload":"`: "signature-invalid", `"sig":"`: "signature-invalid", `"rawBytes":"`: ""} {
+			_, after, found := strings.Cut(strings.NewReplacer(`": "`, `":"`).Replace(string(bundle)), field)
+			if !found {
+				t.Errorf("%s: no %s", name, field)
+				continue
+			}
+			value, _, _ := strings.Cut(after, `"`)
+			i := len(value) / 2
+			changed := strings.Replace(string(bundle), value, value[:i]+map[bool]string{true: "B", false: "A"}[value[i] == 'A']+value[i+1:], 1)
+			if r, err := verify.Bundle([]byte(changed), file, o); err != nil || r.Err() == nil || code != "" && gate.Code(r.Err()) != code {
+				t.Errorf("%s: another %s: %v, want %s", name, field, r.Err(), code)
+			}
+		}
+	}
+	t.Logf("%d provenance bundles of other builders", len(paths))
+}

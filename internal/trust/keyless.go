@@ -40,7 +40,11 @@ func (i Identity) Keyless() (Keyless, bool) {
 
 // checkIssuer says why s is not an issuer.
 func checkIssuer(s string) string {
-	if u, err := url.Parse(s); err != nil || u.Scheme != "https" && !(u.Scheme == "http" && u.Hostname() == "127.0.0.1") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "it is not an https URL"
+	}
+	if onThisMachine := u.Scheme == "http" && u.Hostname() == "127.0.0.1"; u.Scheme != "https" && !onThisMachine {
 		return "it is not an https URL"
 	}
 	return checkExact(s)
