@@ -10,6 +10,7 @@ import (
 
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/tlog"
+	"github.com/sello-release/sello/internal/trust/chain"
 )
 
 // Dir verifies a whole release, or a whole stage (a folder with files/ in it): every
@@ -25,6 +26,9 @@ func Dir(ctx context.Context, dir string, o Options) (*Report, error) {
 }
 
 func (v *verifier) files(ctx context.Context, name string, src Source) (*Report, error) {
+	if err := v.follow(ctx, src); err != nil {
+		return nil, fmt.Errorf("verify %s: %w", name, err)
+	}
 	t, err := v.scan(ctx, src)
 	if err != nil {
 		return nil, fmt.Errorf("verify %s: %w", name, err)
@@ -190,5 +194,5 @@ func (d *folder) accounted(name string) bool {
 		return strings.HasSuffix(strings.TrimSuffix(vex, stage.BundleSuffix), ".openvex.json") && !strings.Contains(vex, "/")
 	}
 	id, ok := strings.CutPrefix(name, stage.SignOffFolder+"/")
-	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || name == tlog.ProofFile || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
+	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || name == tlog.ProofFile || strings.HasPrefix(name, chain.Folder+"/") || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
 }

@@ -37,19 +37,25 @@ func verifyFile(ctx context.Context, path, top string, o Options) (*Report, erro
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	dir, name := place(abs, top)
+	var src Source
+	if dir != "" {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return nil, fmt.Errorf("verify: %w", err)
+		}
+		defer root.Close()
+		src = folderSource{root}
+		if err := v.follow(ctx, src); err != nil {
+			return nil, fmt.Errorf("verify: %w", err)
+		}
+	} else {
+		name = filepath.Base(path)
+	}
 	single, err := v.readOne(ctx, abs, openFile)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	if dir == "" {
-		return v.judgeOne(ctx, path, filepath.Base(path), single, nil)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
-	}
-	defer root.Close()
-	return v.judgeOne(ctx, path, name, single, folderSource{root})
+	return v.judgeOne(ctx, path, name, single, src)
 }
 
 // judgeOne judges a file that was read; src is the release or stage that it stands in under name, nil when there is none.

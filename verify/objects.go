@@ -48,14 +48,17 @@ func fileIn(ctx context.Context, shown string, src Source, name string, o Option
 	if err != nil {
 		return nil, err
 	}
-	single, err := v.readOne(ctx, name, func(name string) (io.ReadCloser, error) { return src.Open(ctx, name) })
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &gate.Refusal{Code: "download-missing", Class: gate.Failed, What: "there is no such file in the bucket", Where: shown, Fix: "check the URL; one of a release's folder ends in a slash"}
+	top, found, err := placeIn(ctx, src, name)
+	if err == nil && found {
+		err = v.follow(ctx, below(src, top))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("verify %s: %w", shown, err)
 	}
-	top, found, err := placeIn(ctx, src, name)
+	single, err := v.readOne(ctx, name, func(name string) (io.ReadCloser, error) { return src.Open(ctx, name) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &gate.Refusal{Code: "download-missing", Class: gate.Failed, What: "there is no such file in the bucket", Where: shown, Fix: "check the URL; one of a release's folder ends in a slash"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("verify %s: %w", shown, err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/tlog"
+	"github.com/sello-release/sello/internal/trust/chain"
 )
 
 // Limits on a folder that is verified.
@@ -136,6 +137,8 @@ func (v *verifier) read(ctx context.Context, src Source, f *file, h *hasher) err
 func keep(name string) (limit int64, bundle bool) {
 	name = strings.TrimPrefix(name, stage.FilesFolder+"/")
 	switch {
+	case strings.HasPrefix(name, chain.Folder+"/"): // read before
+		return 0, false
 	case name == stage.FileName, name == stage.ReleaseBundle, name == sums256, name == sums512:
 		return stage.MaxSize, false
 	case name == tlog.ProofFile:

@@ -22,6 +22,7 @@ import (
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
+	"github.com/sello-release/sello/internal/trust/chain"
 )
 
 func isURL(s string) bool {
@@ -179,7 +180,7 @@ func (d *download) signOffs(ctx context.Context, base *url.URL, o Options) error
 		names[stage.SignOffFolder+"/"+identity+stage.BundleSuffix] = true
 	}
 	for _, name := range d.claimed() {
-		if strings.HasPrefix(name, stage.SignOffFolder+"/") && len(names) < maxSignOffs {
+		if (strings.HasPrefix(name, stage.SignOffFolder+"/") || strings.HasPrefix(name, chain.Folder+"/")) && len(names) < maxSignOffs {
 			names[name] = true
 		}
 	}
@@ -245,7 +246,7 @@ func find(list *stage.Stage, name string) *stage.Artifact {
 
 // safe holds for names that can be stored in the download folder and in no other place.
 func safe(name string) bool {
-	own := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(name, stage.SignOffFolder+"/"), stage.VEXFolder+"/"), stage.BundleSuffix)
+	own := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(name, stage.SignOffFolder+"/"), stage.VEXFolder+"/"), chain.Folder+"/"), stage.BundleSuffix)
 	return fs.ValidPath(name) && filepath.IsLocal(filepath.FromSlash(name)) && stage.CheckName(own) == nil
 }
 

@@ -105,10 +105,14 @@ func Any(ctx context.Context, arg string, o Options) (*Report, error) {
 // verifier holds what one verification judges by.
 type verifier struct {
 	Options
-	trust    *trust.Trust
+	trust    *trust.Trust // in force: the one that was given, or what the release's versions lead to from there
+	from     *trust.Trust // that was given, when that is another one
 	builders *sign.Signers
-	log      *tlog.Identity // nil when the project has no transparency log
-	cache    cache
+
+	unfollowed error // what is wrong with the versions of the trust file that a release has
+
+	log   *tlog.Identity // nil when the project has no transparency log
+	cache cache
 }
 
 func newVerifier(o Options) (*verifier, error) {
@@ -143,6 +147,12 @@ func newVerifier(o Options) (*verifier, error) {
 func (v *verifier) checkTrust(f *findings) {
 	f.chain(Check{Where: trust.FileName}, step{"trust-expired", func(c *Check) error {
 		c.Actual = fmt.Sprintf("version %d, sha256:%s, until %s", v.trust.Version, v.trust.Digest(), v.trust.Expires)
+		if v.from != nil {
+			c.Actual += fmt.Sprintf("; followed from version %d", v.from.Version)
+		}
+		if v.unfollowed != nil {
+			return v.unfollowed
+		}
 		return v.trust.Check(v.Now)
 	}})
 }

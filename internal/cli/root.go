@@ -163,7 +163,7 @@ Exit codes:
 			root.AddCommand(c)
 		}
 	}
-	add("setup", a.initCommand(), a.doctorCommand(), a.checkCommand(), a.pinCommand(), a.keyCommand(), a.schemaCommand())
+	add("setup", a.initCommand(), a.doctorCommand(), a.checkCommand(), a.pinCommand(), a.keyCommand(), a.trustCommand(), a.schemaCommand())
 	add("release", a.planCommand(), a.buildCommand(), a.proposeCommand(), a.stageCommand(), a.signOffCommand(), a.promoteCommand(), a.releaseCommand(), a.manifestCommand())
 	add("look", a.verifyCommand(), a.verifyBundleCommand(), a.sbomCommand(), a.vulnCommand(), a.vexCommand(), a.depsCommand(), a.logCommand(), a.statusCommand(), a.historyCommand(), a.versionCommand())
 	root.AddCommand(a.manCommand(), a.symbolsCommand())

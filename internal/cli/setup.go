@@ -10,6 +10,7 @@ import (
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/trust/chain"
 	"github.com/sello-release/sello/internal/ui"
 )
 
@@ -220,7 +221,7 @@ machine. Have the change reviewed and merged before the key counts.`,
 func trustFlags(cmd *cobra.Command, o *release.TrustKeyOptions) {
 	cmd.Flags().StringVar(&o.Role, "role", "", "role in trust.yaml: manager, associate, builder or log")
 	cmd.Flags().IntVar(&o.Threshold, "threshold", 0, "set how many managers have to sign off")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"manager", "associate", "builder"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"manager", "associate", "builder", "log"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (a *app) showKey(k *release.KeyInfo) {
@@ -232,7 +233,19 @@ func (a *app) showKey(k *release.KeyInfo) {
 		a.printf("  roles in %s: %v\n", release.TrustFile, k.Roles)
 	}
 	if k.Changed {
-		a.next("git add " + release.TrustFile + " && git commit -m 'Trust " + k.Identity + "'   # have it reviewed")
+		files := release.TrustFile
+		if k.Signed != nil || k.Unsigned {
+			files += " " + chain.Folder
+		}
+		commit := "git add " + files + " && git commit -m 'Trust " + k.Identity + "'   # have it reviewed"
+		if k.Signed != nil {
+			a.printf("  signed as %s: %d of %d managers of the version before\n", k.Signed.Identity, len(k.Signed.SignedBy), k.Signed.Needed)
+		}
+		if k.Unsigned {
+			a.next("sello trust sign   # by managers of the version before", commit)
+			return
+		}
+		a.next(commit)
 	}
 }
 

@@ -119,6 +119,9 @@ func (p *Project) trustAt(ctx context.Context, tip, branch string) (*trust.Trust
 	if err == nil && t.TrustedRoot != nil {
 		err = p.setRoot(ctx, t, tip)
 	}
+	if err == nil {
+		err = p.followTrust(ctx, tip, t, data)
+	}
 	return t, data, err
 }
 

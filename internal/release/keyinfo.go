@@ -32,6 +32,9 @@ type KeyInfo struct {
 	Private  string   `json:"private,omitempty"` // path
 	Roles    []string `json:"roles,omitempty"`
 	Changed  bool     `json:"changed,omitempty"` // trust.yaml was written
+
+	Signed   *TrustSigned `json:"signed,omitempty"`   // of a later version than the first: that this machine's manager has signed it
+	Unsigned bool         `json:"unsigned,omitempty"` // and that managers of the version before have to sign it yet
 }
 
 var identityName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -45,7 +48,7 @@ func (p *Project) NewKey(ctx context.Context, o TrustKeyOptions, encrypt bool) (
 	if err != nil {
 		return nil, err
 	}
-	if err := p.rehearse(o); err != nil {
+	if err := p.rehearse(ctx, o); err != nil {
 		return nil, err
 	}
 	var passphrase []byte
@@ -70,7 +73,7 @@ func (p *Project) NewKey(ctx context.Context, o TrustKeyOptions, encrypt bool) (
 	if err != nil {
 		return nil, err
 	}
-	return info, p.addToTrust(o, public, info)
+	return info, p.addToTrust(ctx, o, public, info)
 }
 
 func checkIdentity(name string) error {
@@ -82,7 +85,7 @@ func checkIdentity(name string) error {
 
 // rehearse refuses what addToTrust would refuse, before a key is made that would then lie about: a throwaway key stands
 // in for it.
-func (p *Project) rehearse(o TrustKeyOptions) error {
+func (p *Project) rehearse(ctx context.Context, o TrustKeyOptions) error {
 	if err := o.check(); err != nil || o.Role == "" {
 		return err
 	}
@@ -94,7 +97,7 @@ func (p *Project) rehearse(o TrustKeyOptions) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.withKey(o, public)
+	_, err = p.withKey(ctx, o, public)
 	return err
 }
 
@@ -136,12 +139,12 @@ func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, er
 		return nil, err
 	}
 	info := &KeyInfo{Identity: o.Identity, KeyID: id}
-	return info, p.addToTrust(o, public, info)
+	return info, p.addToTrust(ctx, o, public, info)
 }
 
 // addToTrust changes trust.yaml in the working tree, with its version raised.
-func (p *Project) addToTrust(o TrustKeyOptions, public []byte, info *KeyInfo) error {
-	t, err := p.withKey(o, public)
+func (p *Project) addToTrust(ctx context.Context, o TrustKeyOptions, public []byte, info *KeyInfo) error {
+	t, err := p.withKey(ctx, o, public)
 	if err != nil {
 		return err
 	}
@@ -149,20 +152,24 @@ func (p *Project) addToTrust(o TrustKeyOptions, public []byte, info *KeyInfo) er
 		return fmt.Errorf("write trust file: %w", err)
 	}
 	info.Roles, info.Changed = rolesOf(t, o.Identity), true
-	return nil
+	if t.Previous == "" {
+		return nil
+	}
+	info.Signed, err = p.SignTrust(ctx, "")
+	switch gate.Code(err) {
+	case "signer-ambiguous", "signer-missing", "signer-not-trusted", "key-passphrase-missing", "key-passphrase-wrong":
+		info.Signed, err = nil, nil
+	}
+	info.Unsigned = info.Signed == nil || len(info.Signed.SignedBy) < info.Signed.Needed
+	return err
 }
 
 // withKey gives the next version of trust.yaml, with a key added. It never gives what would not be read again.
-func (p *Project) withKey(o TrustKeyOptions, public []byte) (*trust.Trust, error) {
-	data, err := readLimited(filepath.Join(p.Repo.Root(), TrustFile))
-	if err != nil {
-		return nil, missing(TrustFile, err)
-	}
-	t, err := trust.Parse(TrustFile, data)
+func (p *Project) withKey(ctx context.Context, o TrustKeyOptions, public []byte) (*trust.Trust, error) {
+	t, err := p.draft(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t = t.Next()
 	if err := t.Add(o.Identity, trust.Identity{Key: string(public)}, o.Role); err != nil {
 		return nil, err
 	}

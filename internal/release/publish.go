@@ -68,6 +68,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		step{"dependencies", func() error { return p.dependenciesBefore(ctx, c, s, to, policies) }, len(policies) == 0},
 		step{"known vulnerabilities", func() error { return p.attestVulnerabilities(ctx, c, s, to, signer) }, !c.looksForVulnerabilities()},
 		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
+		step{"versions of the trust file", func() error { return p.publishTrust(ctx, c, to) }, c.Trust.Previous == ""},
 		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},
 		step{"transparency log", func() error { return p.enterLog(ctx, c, s, to, logKey) }, logKey == nil},
 		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
@@ -84,6 +85,9 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		for _, tag := range c.image.Tags {
 			out.Images = append(out.Images, c.to+":"+tag)
 		}
+	}
+	if err := p.rememberTrust(c.TrustBytes); err != nil {
+		return nil, err
 	}
 	return out, p.record("release", c, s, map[string]string{"tag": out.Tag, "markers": strings.Join(out.Markers, " ")})
 }

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/release"
+	"github.com/sello-release/sello/internal/trust"
+	"github.com/sello-release/sello/internal/trust/chain"
+)
+
+func (a *app) trustCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "trust", Short: "Show, compare, sign and follow versions of trust.yaml",
+		Example: "  sello trust show\n  sello trust sign", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, Args: oneOfCommands}
+	add := a.keyTrustCommand()
+	add.Use, add.Short, add.Example = "add NAME [PUBLIC-KEY-FILE]", "Add a public key to trust.yaml with a role, as sello key trust does", "  sello trust add second-manager second-manager.pub --role manager"
+	cmd.AddCommand(a.trustShowCommand(), a.trustDiffCommand(), add, a.trustSignCommand(), a.trustVerifyCommand())
+	return cmd
+}
+
+func (a *app) trustShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show [FILE]", Short: "Show whose signatures count, for what, and until when", Args: takes(0, 1, "[FILE]"),
+		Example: "  sello trust show\n  sello trust show downloaded/trust.yaml",
+		RunE: func(_ *cobra.Command, args []string) error {
+			t, err := a.trustFile(args)
+			if err != nil {
+				return err
+			}
+			return a.result(t.Describe(), func() { a.printf("%s", strings.Join(t.Lines(), "\n")+"\n") })
+		},
+	}
+}
+
+func (a *app) trustDiffCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "diff OLD [NEW]", Short: "Say what changes between two trust files", Args: takes(1, 2, "OLD [NEW]"),
+		Example: "  git show HEAD~1:trust.yaml > old.yaml && sello trust diff old.yaml",
+		RunE: func(_ *cobra.Command, args []string) error {
+			before, err := a.trustFile(args[:1])
+			if err != nil {
+				return err
+			}
+			after, err := a.trustFile(args[1:])
+			if err != nil {
+				return err
+			}
+			changes := trust.Changes(before, after)
+			return a.result(map[string]any{"changes": changes}, func() {
+				for _, c := range changes {
+					a.printf("%s\n", c)
+				}
+				if len(changes) == 0 {
+					a.printf("the same\n")
+				}
+			})
+		},
+	}
+}
+
+func (a *app) trustSignCommand() *cobra.Command {
+	var as string
+	cmd := &cobra.Command{
+		Use: "sign", Short: "Sign the next version of trust.yaml, as a manager of the version before", Args: takes(0, 0, ""),
+		Long: `Sign signs the trust.yaml of the working tree, when it is a later version than the
+first. It counts only when as many managers of the version before it have signed as
+that version's threshold says. Signatures and older versions are in the folder
+trust/: commit it with the file.`,
+		Example: "  sello trust sign --as maintainer",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			made, err := p.SignTrust(cmd.Context(), as)
+			if err != nil {
+				return err
+			}
+			return a.result(made, func() {
+				a.printf("version %d signed as %s: %d of %d managers of the version before\n", made.Version, made.Identity, len(made.SignedBy), made.Needed)
+				if len(made.SignedBy) < made.Needed {
+					a.next("sello trust sign   # by others of them")
+					return
+				}
+				a.next("git add " + release.TrustFile + " " + chain.Folder + " && git commit -m 'Trust version " + fmt.Sprint(made.Version) + "'   # have it reviewed")
+			})
+		},
+	}
+	cmd.Flags().StringVar(&as, "as", "", "sign with the key of this name")
+	return cmd
+}
+
+func (a *app) trustVerifyCommand() *cobra.Command {
+	var from, out string
+	cmd := &cobra.Command{
+		Use: "verify FOLDER", Short: "Follow from the trust file that you have to the project's latest", Args: takes(1, 1, "FOLDER"),
+		Long: `Verify follows from the trust file that you have, over each version after it, to the
+last one in FOLDER: a checkout, or a release that was downloaded. Each version has to
+be signed by enough managers of the one before. With --out the last one is written:
+from then on it is the one that you have.
+
+sello verify does the same by itself when a release was made with a later version
+than the one that you give.`,
+		Example: "  sello trust verify --from trust.yaml ./v1.4.2 --out trust.yaml",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if from == "" {
+				return usage("it is not said which trust file you have", "add --from trust.yaml")
+			}
+			_, have, err := a.readTrust(from, "")
+			if err != nil {
+				return err
+			}
+			files, err := versionsIn(args[0])
+			if err != nil {
+				return err
+			}
+			last, steps, err := chain.Follow(have, files)
+			if err != nil {
+				return err
+			}
+			if out != "" && len(steps) > 1 {
+				if err := os.WriteFile(out, files[chain.FileName(last.Version)], 0o644); err != nil {
+					return fmt.Errorf("write trust file: %w", err)
+				}
+			}
+			return a.result(steps, func() {
+				for i, s := range steps {
+					by := "which you have"
+					if i > 0 {
+						by = "signed by " + strings.Join(s.SignedBy, ", ")
+					}
+					a.printf("version %d  sha256:%s  %s\n", s.Version, s.SHA256, by)
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "the trust file that you have")
+	cmd.Flags().StringVar(&out, "out", "", "write the last version to this file")
+	_ = cmd.MarkFlagFilename("from", "yaml", "yml")
+	return cmd
+}
+
+// trustFile reads the file that is named, or the checkout's.
+func (a *app) trustFile(args []string) (*trust.Trust, error) {
+	path := filepath.Join(a.dir, release.TrustFile)
+	if len(args) > 0 {
+		path = args[0]
+	}
+	data, err := readSome(path, chain.MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	return trust.Parse(path, data)
+}
+
+// versionsIn reads the versions of a trust file and their signatures in a release or a checkout.
+func versionsIn(dir string) (chain.Files, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, usage("read "+dir+": "+err.Error(), "give the folder of a checkout, or of a release that was downloaded")
+	}
+	defer root.Close()
+	files := chain.Files{}
+	entries, err := fs.ReadDir(root.FS(), chain.Folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read versions of the trust file: %w", err)
+	}
+	for _, e := range entries[:min(len(entries), chain.MaxFiles)] {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		if files[e.Name()], err = readLimited(root, chain.Folder+"/"+e.Name()); err != nil {
+			return nil, err
+		}
+	}
+	current, err := readLimited(root, release.TrustFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return files, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := trust.Parse(filepath.Join(dir, release.TrustFile), current)
+	if err != nil {
+		return nil, err
+	}
+	name := chain.FileName(t.Version)
+	if other := files[name]; other != nil && !bytes.Equal(other, current) {
+		return nil, usage("the folder has two files of version "+fmt.Sprint(t.Version)+": "+release.TrustFile+" and "+chain.Folder+"/"+name, "remove the false one")
+	}
+	files[name] = current
+	return files, nil
+}
+
+func readLimited(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("read trust file: %w", err)
+	}
+	if info.Size() > chain.MaxFile {
+		return nil, usage(name+" is too large for a trust file", "get it again")
+	}
+	data, err := root.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read trust file: %w", err)
+	}
+	return data, nil
+}

@@ -1,0 +1,147 @@
+package trust
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Description is a trust file as it is shown.
+type Description struct {
+	Version    int                 `json:"version"`
+	SHA256     string              `json:"sha256"`
+	Project    string              `json:"project"`
+	Source     string              `json:"source"`
+	Expires    Date                `json:"expires"`
+	Previous   string              `json:"previous,omitempty"`
+	Roles      map[string][]string `json:"roles"`
+	Threshold  int                 `json:"threshold"`  // of managers
+	Identities map[string]string   `json:"identities"` // key id, or subject and issuer, by name
+	Builders   []string            `json:"builders"`
+}
+
+// Describe gives what the file says, without the keys themselves.
+func (t *Trust) Describe() Description {
+	d := Description{Version: t.Version, SHA256: t.Digest(), Project: t.Project, Source: t.Source, Expires: t.Expires, Previous: t.Previous, Threshold: t.Threshold(RoleManager),
+		Roles: map[string][]string{}, Identities: map[string]string{}}
+	for _, role := range Roles {
+		if members := t.Role(role); len(members) > 0 {
+			d.Roles[role] = members
+		}
+	}
+	for _, name := range t.Names() {
+		d.Identities[name] = t.signer(name)
+	}
+	for _, b := range t.Builders {
+		d.Builders = append(d.Builders, b.String())
+	}
+	return d
+}
+
+// signer says by what an identity is known, and when it counts.
+func (t *Trust) signer(name string) string {
+	id := t.Identities[name]
+	var out string
+	if k, ok := id.Keyless(); ok {
+		out = k.String()
+	} else if pub, ok := t.PublicKey(name); ok {
+		out, _ = KeyID(pub) // PublicKey has computed it
+	}
+	if id.NotBefore != "" {
+		out += ", from " + string(id.NotBefore)
+	}
+	if id.Expires != "" {
+		out += ", until " + string(id.Expires)
+	}
+	return out
+}
+
+// String is the builder for people.
+func (b Builder) String() string {
+	return fmt.Sprintf("%s, level %d, signed by %s", b.ID, b.Level, b.Signer)
+}
+
+// Lines shows the file to people.
+func (t *Trust) Lines() []string {
+	d := t.Describe()
+	out := []string{
+		fmt.Sprintf("%s  version %d, until %s  sha256:%s", d.Project, d.Version, d.Expires, d.SHA256),
+		"source    " + d.Source,
+	}
+	if d.Previous != "" {
+		out = append(out, "previous  "+d.Previous)
+	}
+	for _, role := range Roles {
+		for i, name := range d.Roles[role] {
+			label := role
+			if i > 0 {
+				label = ""
+			} else if role == RoleManager {
+				label = fmt.Sprintf("%s, %d of %d", role, d.Threshold, len(d.Roles[role]))
+			}
+			out = append(out, fmt.Sprintf("%-16s  %s  %s", label, name, d.Identities[name]))
+		}
+	}
+	for _, b := range d.Builders {
+		out = append(out, "builder   "+b)
+	}
+	return out
+}
+
+// Changes says in sentences what the second file changes of the first, in a stable order.
+func Changes(before, after *Trust) []string {
+	b, a := before.Describe(), after.Describe()
+	var out []string
+	value := func(what, x, y string) {
+		if x != y {
+			out = append(out, fmt.Sprintf("%s: %s -> %s", what, orNothing(x), orNothing(y)))
+		}
+	}
+	value("version", fmt.Sprint(b.Version), fmt.Sprint(a.Version))
+	value("project", b.Project, a.Project)
+	value("source", b.Source, a.Source)
+	value("expires", string(b.Expires), string(a.Expires))
+	value("managers that have to sign off", fmt.Sprint(b.Threshold), fmt.Sprint(a.Threshold))
+	names := maps.Clone(b.Identities)
+	maps.Copy(names, a.Identities)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		value("identity "+name, b.Identities[name], a.Identities[name])
+		for _, role := range Roles {
+			switch was, is := before.HasRole(name, role), after.HasRole(name, role); {
+			case is && !was:
+				out = append(out, fmt.Sprintf("%s gets the role %s", name, role))
+			case was && !is:
+				out = append(out, fmt.Sprintf("%s loses the role %s", name, role))
+			}
+		}
+	}
+	for _, line := range b.Builders {
+		if !slices.Contains(a.Builders, line) {
+			out = append(out, "no longer a builder: "+line)
+		}
+	}
+	for _, line := range a.Builders {
+		if !slices.Contains(b.Builders, line) {
+			out = append(out, "a new builder: "+line)
+		}
+	}
+	if before.TrustedRoot != nil || after.TrustedRoot != nil {
+		value("trusted root", before.rootName(), after.rootName())
+	}
+	return out
+}
+
+func (t *Trust) rootName() string {
+	if t.TrustedRoot == nil {
+		return ""
+	}
+	return strings.TrimSpace(t.TrustedRoot.File + " " + t.TrustedRoot.Digest)
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}
