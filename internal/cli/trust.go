@@ -42,7 +42,7 @@ func (a *app) trustShowCommand() *cobra.Command {
 func (a *app) trustDiffCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "diff OLD [NEW]", Short: "Say what changes between two trust files", Args: takes(1, 2, "OLD [NEW]"),
-		Example: "  git show HEAD~1:trust.yaml > old.yaml && sello trust diff old.yaml",
+		Example: "  sello trust diff old-trust.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			before, err := a.trustFile(args[:1])
 			if err != nil {
@@ -69,10 +69,10 @@ func (a *app) trustSignCommand() *cobra.Command {
 	var as string
 	cmd := &cobra.Command{
 		Use: "sign", Short: "Sign the next version of trust.yaml, as a manager of the version before", Args: takes(0, 0, ""),
-		Long: `Sign signs the trust.yaml of the working tree, when it is a later version than the
-first. It counts only when as many managers of the version before it have signed as
-that version's threshold says. Signatures and older versions are in the folder
-trust/: commit it with the file.`,
+		Long: `Sign signs the trust.yaml of the working tree, when it is a later version than
+the first. It counts only when as many managers of the version before have
+signed it as that version's threshold says. Signatures and older versions are in
+the folder trust/: commit it with the file.`,
 		Example: "  sello trust sign --as maintainer",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.open(cmd.Context())
@@ -101,10 +101,10 @@ func (a *app) trustVerifyCommand() *cobra.Command {
 	var from, out string
 	cmd := &cobra.Command{
 		Use: "verify FOLDER", Short: "Follow from the trust file that you have to the project's latest", Args: takes(1, 1, "FOLDER"),
-		Long: `Verify follows from the trust file that you have, over each version after it, to the
-last one in FOLDER: a checkout, or a release that was downloaded. Each version has to
-be signed by enough managers of the one before. With --out the last one is written:
-from then on it is the one that you have.
+		Long: `Verify follows from the trust file that you have, over each version after it, to
+the last one in FOLDER: a checkout, or a release that was downloaded. Each
+version has to be signed by enough managers of the one before. With --out the
+last one is written: from then on it is the one that you have.
 
 sello verify does the same by itself when a release was made with a later version
 than the one that you give.`,
