@@ -84,7 +84,7 @@ func (t *Trust) Lines() []string {
 		}
 	}
 	for _, b := range d.Builders {
-		out = append(out, "builder   "+b)
+		out = append(out, "grants    "+b)
 	}
 	return out
 }
