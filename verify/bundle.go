@@ -9,7 +9,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -235,22 +234,14 @@ func (s Signer) compile() (func(trust.Keyless) bool, error) {
 	return func(k trust.Keyless) bool { return issuer(k.Issuer) && subject(k.Subject) }, nil
 }
 
-// maxPattern bounds a regular expression, in bytes.
-const maxPattern = 2048
-
 func matcher(what, exact, pattern string) (func(string) bool, error) {
 	switch {
 	case (exact == "") == (pattern == ""):
 		return nil, fmt.Errorf("%s is given as neither or as both of text and pattern", what)
 	case pattern == "":
 		return func(s string) bool { return s == exact }, nil
-	case len(pattern) > maxPattern:
-		return nil, fmt.Errorf("%s has a pattern of more than %d bytes", what, maxPattern)
 	}
-	if _, err := regexp.Compile(pattern); err != nil { // by itself, so that it cannot close the group below
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
+	re, err := trust.Whole(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}

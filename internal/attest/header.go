@@ -1,6 +1,9 @@
 package attest
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Header is what a statement says before its predicate.
 type Header struct {
@@ -21,11 +24,17 @@ func DecodeHeader(payload []byte) (*Header, error) {
 // DecodeForeignHeader is DecodeHeader for statements that others made: of in-toto v0.1, too, and with subjects by SHA-384 or
 // SHA-512 alone.
 func DecodeForeignHeader(payload []byte) (*Header, error) {
-	s, _, err := decode(payload, theirs)
+	h, _, err := DecodeForeign(payload)
+	return h, err
+}
+
+// DecodeForeign is DecodeForeignHeader that gives the predicate, too, as it is written.
+func DecodeForeign(payload []byte) (*Header, json.RawMessage, error) {
+	s, predicate, err := decode(payload, theirs)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &Header{Subject: s.Subject, PredicateType: s.PredicateType}, nil
+	return &Header{Subject: s.Subject, PredicateType: s.PredicateType}, predicate, nil
 }
 
 // Matches reports whether a subject has one of a file's digests, by algorithm, and no other digest of the file contradicts it.

@@ -41,6 +41,22 @@ func Verify(b *Bundle, keys map[string]crypto.PublicKey) (keyID string, payload 
 	return keyID, b.Envelope.Payload, nil
 }
 
+// VerifyBare is Verify for keys that sign the statement itself and not its envelope, as some services did before DSSE.
+// Use it with keys that sign nothing else: what kind of thing was signed is not part of the signature.
+func VerifyBare(b *Bundle, keys map[string]crypto.PublicKey) (keyID string, payload []byte, err error) {
+	if b.Envelope == nil || b.Certificate {
+		return "", nil, noTrustedSigner(b, b.keyName(), keys)
+	}
+	keyID, err = findSigner(b, keys, func(pub crypto.PublicKey) bool { return verifies(pub, b.Envelope.Payload, b.Envelope.Signature) })
+	if err == nil && b.Envelope.PayloadType != attest.PayloadType {
+		err = unsupportedPayload(b.Envelope.PayloadType)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return keyID, b.Envelope.Payload, nil
+}
+
 // VerifyDigest verifies a bundle's signature over a file with this SHA-256 (lower-case
 // hex), with the codes of Verify. Only ECDSA P-256 keys sign a file by its SHA-256; others do not match.
 func VerifyDigest(b *Bundle, keys map[string]crypto.PublicKey, sha256Hex string) (keyID string, err error) {

@@ -1,0 +1,246 @@
+package verify_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/verify"
+)
+
+// The families of builders whose provenance others published, each with the policy that fits.
+var families = map[string]string{
+	"gha_go":              policyFor("builder_go_slsa3.yml", "https://github.com/slsa-framework/slsa-github-generator/go@v1", workflowFile, ""),
+	"gha_generic":         policyFor("generator_generic_slsa3.yml", "https://github.com/slsa-framework/slsa-github-generator/generic@v1", workflowFile, ""),
+	"gha_container-based": policyFor("builder_container-based_slsa3.yml", "https://slsa.dev/container-based-build/v0.1?draft", ".github/configs-docker/config-tag-v14.2.toml", "buildConfig.*, builderImage.*"),
+	"gha_delegator":       policyFor("builder_high-perms_slsa3.yml", delegatorType, workflowFile, "inputs.*"),
+	"gha_gradle":          policyFor("builder_gradle_slsa3.yml", delegatorType, workflowFile, "inputs.*"),
+	"gha_maven":           policyFor("builder_maven_slsa3.yml", delegatorType, workflowFile, "inputs.*"),
+}
+
+const (
+	workflowFile  = ".github/workflows/verifier-e2e.all.workflow_dispatch.main.all.slsa3.yml"
+	delegatorType = "https://github.com/slsa-framework/slsa-github-generator/delegator-generic@v0"
+	generators    = "https://github.com/slsa-framework/slsa-github-generator/.github/workflows/"
+)
+
+// policyFor writes a policy for the example package that slsa-github-generator is tested with.
+func policyFor(builder, buildType, entryPoint, parameters string) string {
+	repository := generators
+	if builder == "builder_high-perms_slsa3.yml" { // a builder of somebody else's around the delegator
+		repository = "https://github.com/slsa-framework/example-trw/.github/workflows/"
+	}
+	text := `trusted-root:
+  file: trusted_root.json
+  digest: ROOT
+signers:
+  generator:
+    issuer: https://token.actions.githubusercontent.com
+    subject-pattern: ` + regexp.QuoteMeta(generators) + `(` + regexp.QuoteMeta(builder) + `|delegator_(low|high|generic)[a-z_-]*_slsa3\.yml)@refs/tags/v[0-9.]+
+builders:
+  - id: ` + repository + builder + `@refs/tags/*
+    signer: generator
+    level: 3
+expect:
+  level: 3
+  source: https://github.com/slsa-framework/example-package
+  ref: refs/tags/v14.2
+  entry-point: ` + entryPoint + `
+  build-types: ["` + buildType + `"]
+`
+	if parameters != "" {
+		text += `  any-parameters: ["` + strings.ReplaceAll(parameters, ", ", `", "`) + "\"]\n"
+	}
+	return text
+}
+
+// foreign is one vector: a bundle, the file's digest, and the instance's trusted root.
+type foreign struct {
+	file   verify.Digests
+	bundle []byte
+	root   []byte
+}
+
+// vector reads a published case, or skips.
+func vector(t testing.TB, family string) foreign {
+	t.Helper()
+	root := os.Getenv("SELLO_VECTORS")
+	if root == "" {
+		root = filepath.Join("..", "..", "shared", "vectors")
+	}
+	dir := filepath.Join(root, "slsa-provenance", family)
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no published cases at %s: set SELLO_VECTORS to their folder", root)
+	}
+	read := func(path string) []byte {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	return foreign{verify.Digests{"sha256": strings.TrimSpace(string(read(filepath.Join(dir, "artifact.sha256"))))},
+		read(filepath.Join(dir, "provenance.sigstore.json")), read(filepath.Join(root, "sigstore-bundles", "public-good.trusted_root.json"))}
+}
+
+func (p foreign) judge(t testing.TB, policy string) *verify.Report {
+	t.Helper()
+	policy = strings.ReplaceAll(policy, "ROOT", "sha256:"+digest.Bytes(p.root))
+	r, err := verify.Provenance(p.file, []verify.Evidence{{Name: "B", Content: p.bundle}}, verify.PolicyOptions{Policy: []byte(policy), TrustedRoot: p.root})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, policy)
+	}
+	return r
+}
+
+func TestForeignProvenance(t *testing.T) {
+	t.Parallel()
+	for family, policy := range families {
+		if family == "gha_go" || family == "gha_generic" { // started by hand, on the branch
+			policy = strings.ReplaceAll(policy, "refs/tags/v14.2", "refs/heads/main")
+		}
+		v := vector(t, family)
+		r := v.judge(t, policy)
+		if err := r.Err(); err != nil || r.Levels["build"] != "SLSA_BUILD_LEVEL_3" || !strings.HasPrefix(r.Source, "https://github.com/slsa-framework/example-package@refs/") || r.Scope != verify.ScopeProvenance {
+			t.Errorf("%s: %v\n%+v", family, err, r)
+		}
+	}
+	t.Logf("%d published builders", len(families))
+}
+
+// Each line of the policy matters: changed, the file is refused, by the code of what does not hold any more.
+func TestForeignProvenancePolicy(t *testing.T) {
+	t.Parallel()
+	v := vector(t, "gha_maven")
+	policy := strings.ReplaceAll(families["gha_maven"], `  any-parameters: ["inputs.*"]`, `  commit: 693130cb6cb840a7bc9cb18c6510d536a95dc7e6
+  parameters: {inputs.jdk-version: "17", inputs.rekor-log-public: "false"}
+  any-parameters: [inputs.directory]`)
+	if err := v.judge(t, policy).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ from, to, code string }{
+		{"issuer: https://token.actions.githubusercontent.com", "issuer: https://gitlab.com", "no-trusted-signer"},
+		{"subject-pattern: https", "subject-pattern: xhttps", "no-trusted-signer"},
+		{"- id: https://github.com/slsa-framework", "- id: https://github.com/somebody", "builder-unknown"},
+		{"builders:", "  other: {issuer: \"https://x.example\", subject: \"a@b.example\"}\nbuilders:", ""},
+		{"signer: generator\n", "signer: other\n", "signer-builder-mismatch"},
+		{"    level: 3", "    level: 2", "level-too-low"},
+		{"example-package", "another-package", "source-mismatch"},
+		{"commit: 69", "commit: 70", "source-mismatch"},
+		{"ref: refs/tags/v14.2", "ref: refs/tags/v14.3", "ref-mismatch"},
+		{"ref: refs/tags/v14.2", "ref: refs/tags/v*", ""},
+		{"ref: refs/tags/v14.2", "ref: refs/*", "ref-mismatch"},
+		{"entry-point: .github", "entry-point: x.github", "entrypoint-mismatch"},
+		{"delegator-generic@v0", "delegator-generic@v1", "buildtype-unexpected"},
+		{"inputs.jdk-version: \"17\"", "inputs.jdk-version: \"21\"", "param-mismatch"},
+		{"inputs.jdk-version: \"17\", ", "", "param-unexpected"},
+		{"[inputs.directory]", "[inputs.other]", "param-unexpected"},
+		{"{inputs.jdk-version", "{inputs.more: x, inputs.jdk-version", "param-mismatch"},
+		{"builders:", "checks: {ref: off}\nbuilders:", ""},
+		{"expect:", "expect:\n  predicates: [{type: \"https://spdx.dev/Document/v2.3\", signer: generator}]", "attestation-missing"},
+		{"expect:", "expect:\n  predicates: [{type: \"https://slsa.dev/provenance/v1\", signer: generator}]", ""},
+	} {
+		changed := strings.Replace(policy, c.from, c.to, 1)
+		if c.to == "signer: other\n" {
+			changed = strings.Replace(changed, "builders:", "  other: {issuer: \"https://x.example\", subject: \"a@b.example\"}\nbuilders:", 1)
+		}
+		if changed == policy {
+			t.Fatalf("%q is not in the policy", c.from)
+		}
+		if got := gate.Code(v.judge(t, changed).Err()); got != c.code {
+			t.Errorf("%q -> %q: %q, want %q", c.from, c.to, got, c.code)
+		}
+	}
+}
+
+// A policy can have what it expects only warned about, or left out; the report says so.
+func TestForeignProvenanceWarns(t *testing.T) {
+	t.Parallel()
+	v := vector(t, "gha_maven")
+	for mode, status := range map[string]string{"warn": verify.Warned, "off": verify.Skip, "require": verify.Fail} {
+		policy := strings.Replace(families["gha_maven"], "refs/tags/v14.2", "refs/tags/v99", 1) + "checks: {ref: " + mode + "}\n"
+		r := v.judge(t, policy)
+		if refused := r.Verdict == verify.Refused; refused != (mode == "require") {
+			t.Errorf("%s: %s", mode, r.Verdict)
+		}
+		found := ""
+		for _, c := range r.Checks {
+			if c.ID == "ref-mismatch" {
+				found = c.Status
+			}
+		}
+		if found != status {
+			t.Errorf("%s: the check says %q, want %q", mode, found, status)
+		}
+	}
+}
+
+// Whatever is changed in a published case is found, by name.
+func TestForeignProvenanceTampered(t *testing.T) {
+	t.Parallel()
+	v := vector(t, "gha_maven")
+	var b struct {
+		Envelope struct {
+			Payload    []byte
+			Signatures []struct{ Sig []byte }
+		} `json:"dsseEnvelope"`
+		Material struct {
+			Chain struct{ Certificates []struct{ RawBytes []byte } } `json:"x509CertificateChain"`
+		} `json:"verificationMaterial"`
+	}
+	if err := json.Unmarshal(v.bundle, &b); err != nil {
+		t.Fatal(err)
+	}
+	flip := func(part []byte, at int) func(*foreign) {
+		return func(p *foreign) {
+			changed := bytes.Clone(part)
+			changed[at] ^= 1
+			old, fresh := base64.StdEncoding.EncodeToString(part), base64.StdEncoding.EncodeToString(changed)
+			p.bundle = bytes.Replace(p.bundle, []byte(old), []byte(fresh), 1)
+		}
+	}
+	payload, certificate := b.Envelope.Payload, b.Material.Chain.Certificates[0].RawBytes
+	for name, c := range map[string]struct {
+		change func(*foreign)
+		code   string
+	}{
+		"payload":     {flip(payload, bytes.Index(payload, []byte("jdk-version"))), "signature-invalid"},
+		"signature":   {flip(b.Envelope.Signatures[0].Sig, 20), "signature-invalid"},
+		"certificate": {flip(certificate, len(certificate)-5), "cert-untrusted"},
+		"digest":      {func(p *foreign) { p.file = verify.Digests{"sha256": digest.Bytes(nil)} }, "subject-mismatch"},
+		"half":        {func(p *foreign) { p.bundle = p.bundle[:len(p.bundle)/2] }, "bad-json"},
+		"nothing":     {func(p *foreign) { p.bundle = nil }, "bad-json"},
+		"empty list":  {func(p *foreign) { p.bundle = []byte(`{"attestations":[]}`) }, "bad-json"},
+	} {
+		changed := v
+		c.change(&changed)
+		if got := gate.Code(changed.judge(t, families["gha_maven"]).Err()); got != c.code {
+			t.Errorf("%s: %q, want %q", name, got, c.code)
+		}
+	}
+}
+
+// Google's real provenance: refused while the policy has not Google's key.
+func TestForeignProvenanceUnknownKey(t *testing.T) {
+	t.Parallel()
+	v := vector(t, "gha_maven")
+	root := os.Getenv("SELLO_VECTORS")
+	if root == "" {
+		root = filepath.Join("..", "..", "shared", "vectors")
+	}
+	data, err := os.ReadFile(filepath.Join(root, "slsa-provenance", "gcb_container", "gcloud.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.bundle, v.file = data, verify.Digests{"sha256": "f472ca4b68898c951ac3b476cba919d0d56fca4ced631fabcead51e4b2b690e7"}
+	if got := gate.Code(v.judge(t, families["gha_maven"]).Err()); got != "no-trusted-signer" {
+		t.Errorf("%q", got)
+	}
+}
