@@ -44,6 +44,7 @@ var held = map[string]string{
 	"image-mismatch":            "images are the staged ones",
 	"image-unlisted":            "image belongs to the release",
 	"image-missing":             "image is there",
+	"ref-mismatch":              "branch or tag is the expected one",
 	"signature-invalid":         "certificate, signature, time and log entry hold",
 }
 

@@ -276,9 +276,9 @@ func (a *app) keyShowCommand() *cobra.Command {
 
 func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema [sello|release|trust]", Short: "Print the JSON schema of a file", Args: takes(0, 1, "[sello|release|trust]"),
+		Use: "schema [sello|release|trust|policy]", Short: "Print the JSON schema of a file", Args: takes(0, 1, "[sello|release|trust|policy]"),
 		Example:   "  sello schema sello > sello.schema.json",
-		ValidArgs: []string{"sello", "release", "trust"},
+		ValidArgs: []string{"sello", "release", "trust", "policy"},
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := "sello"
 			if len(args) == 1 {
@@ -286,7 +286,7 @@ func (a *app) schemaCommand() *cobra.Command {
 			}
 			data, ok := definition.Schema(name)
 			if !ok {
-				return unknown("schema", name, []string{"sello", "release", "trust"}, "sello schema sello, or release, or trust")
+				return unknown("schema", name, []string{"sello", "release", "trust", "policy"}, "sello schema sello, or release, trust or policy")
 			}
 			a.printf("%s", data)
 			return nil

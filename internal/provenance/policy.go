@@ -53,7 +53,7 @@ type Expect struct {
 	// Ref is the ref that was built. A * stands for any text without a slash.
 	Ref string `yaml:"ref,omitempty" example:"refs/tags/v*"`
 	// Commit is the commit that was built. Default: any, the key is not needed.
-	Commit string `yaml:"commit,omitempty" jsonschema:"pattern=^([0-9a-f]{40}|[0-9a-f]{64})$"`
+	Commit string `yaml:"commit,omitempty" jsonschema:"pattern=^([0-9a-f]{40}|[0-9a-f]{64})$" example:"5471f1c1a2d4d0c6a2e3b5c8f7d1e0a9b8c7d6e5"`
 	// EntryPoint is what was run: the path of a workflow or build file, or the name of a job.
 	EntryPoint string `yaml:"entry-point,omitempty" example:".github/workflows/release.yml"`
 	// BuildTypes are the build types that are accepted.

@@ -24,8 +24,8 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 4 {
-		t.Errorf("%d files are generated, want 4", len(files))
+	if len(files) != 5 {
+		t.Errorf("%d files are generated, want 5", len(files))
 	}
 	for name, want := range files {
 		got, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))

@@ -10,6 +10,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/provenance"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -18,6 +19,7 @@ var schemas = map[string]any{
 	"sello":   &definition.Definition{},
 	"release": &definition.Release{},
 	"trust":   &trust.Trust{},
+	"policy":  &provenance.Policy{},
 }
 
 const base = "https://github.com/sello-release/sello/raw/main/schema/"
@@ -34,7 +36,7 @@ func schemaOf(name string, value any, c comments) ([]byte, error) {
 	}
 	s := r.Reflect(value)
 	s.ID = jsonschema.ID(base + name + ".schema.json")
-	s.Title = map[string]string{"sello": definition.FileName, "release": "releases/<version>.yaml", "trust": trust.FileName}[name]
+	s.Title = map[string]string{"sello": definition.FileName, "release": "releases/<version>.yaml", "trust": trust.FileName, "policy": "policy.yaml"}[name]
 	if err := refine(name, s); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/sello-release/sello/internal/provenance"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/strictyaml"
+	"github.com/sello-release/sello/verify"
+)
+
+// foreignFlags are those of `sello verify` for files of other projects.
+type foreignFlags struct {
+	provenance []string
+	policy     string
+}
+
+func (f *foreignFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.provenance, "provenance", nil, "attestations by another builder; may be given again")
+	cmd.Flags().StringVar(&f.policy, "policy", "", "what they have to say, and by whom")
+	_ = cmd.MarkFlagFilename("policy", "yaml", "yml")
+}
+
+func (f *foreignFlags) given() bool { return len(f.provenance) > 0 || f.policy != "" }
+
+// verifyForeign verifies a file of another project by a policy.
+func (a *app) verifyForeign(arg, trustFile, root string, f foreignFlags, verbose bool) error {
+	switch {
+	case trustFile != "":
+		return usage("a trust file and a policy cannot both judge", "give --trust for a release of Sello's, or --policy for anything else")
+	case f.policy == "":
+		return usage("there is no policy to judge the provenance by", "sello verify "+arg+" --provenance B --policy policy.yaml   # sello schema policy")
+	case len(f.provenance) == 0:
+		return usage("there is nothing to judge by the policy", "sello verify "+arg+" --policy "+f.policy+" --provenance B")
+	}
+	o, err := readPolicy(f.policy, root)
+	if err != nil {
+		return err
+	}
+	file, err := digestsOf(arg)
+	if err != nil {
+		return err
+	}
+	var evidence []verify.Evidence
+	for _, path := range f.provenance {
+		data, err := readSome(path, sign.MaxBundle)
+		if err != nil {
+			return err
+		}
+		evidence = append(evidence, verify.Evidence{Name: path, Content: data})
+	}
+	report, err := verify.Provenance(file, evidence, o)
+	if err != nil {
+		return err
+	}
+	report.Artifact = arg
+	if err := a.result(report, func() { a.showReport(report, verbose) }); err != nil {
+		return err
+	}
+	return report.Err()
+}
+
+// readPolicy reads a policy, and the trusted root that it names from beside it or from the path given.
+func readPolicy(path, root string) (verify.PolicyOptions, error) {
+	o := verify.PolicyOptions{PolicyName: path}
+	var err error
+	if o.Policy, err = readSome(path, strictyaml.MaxSize); err != nil {
+		return o, err
+	}
+	p, err := provenance.ParsePolicy(path, o.Policy)
+	if err != nil {
+		return o, err
+	}
+	if p.TrustedRoot == nil && root == "" {
+		return o, nil
+	}
+	o.TrustedRoot, err = readRoot(path, root, p.TrustedRoot)
+	return o, err
+}
