@@ -193,7 +193,7 @@ func (j *policyJudge) provenance(candidates []*candidate) *candidate {
 		if len(one.refusals) == 0 {
 			return &one
 		}
-		if len(best.checks) == 0 || one.distance() > best.distance() {
+		if len(best.checks) == 0 || one.distance() > best.distance() || one.distance() == best.distance() && best.refusals[0].Code == "no-trusted-signer" { // somebody else's may lie beside it
 			best = &one
 		}
 	}

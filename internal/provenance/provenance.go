@@ -101,17 +101,20 @@ func Decode(payload []byte) (*Provenance, error) {
 	return p, p.consistent()
 }
 
-// consistent holds that no material names another commit of the very source and ref.
+// consistent holds that no material names another commit of the very source and ref, and takes the commit from there
+// where it stands nowhere else.
 func (p *Provenance) consistent() error {
 	for _, m := range p.Materials {
 		s := m.source()
-		if s.URI != p.Source.URI || s.URI == "" || s.Ref != p.Source.Ref || s.Commit == "" || s.Commit == p.Source.Commit {
+		if s.URI != p.Source.URI || s.URI == "" || s.Commit == "" || s.Commit == p.Source.Commit {
 			continue
 		}
-		if p.Source.Commit != "" {
+		switch same := s.Ref == p.Source.Ref; {
+		case p.Source.Commit == "" && (same || s.Ref == ""):
+			p.Source.Commit = s.Commit
+		case p.Source.Commit != "" && same:
 			return contradiction("commits", p.Source.Commit, s.Commit)
 		}
-		p.Source.Commit = s.Commit
 	}
 	return nil
 }

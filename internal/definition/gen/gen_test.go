@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/provenance"
 	"github.com/sello-release/sello/internal/strictyaml"
 	"github.com/sello-release/sello/internal/trust"
 )
@@ -58,7 +59,7 @@ func TestRunWritesEverything(t *testing.T) {
 	if err := run(dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"schema/sello.schema.json", "schema/release.schema.json", "schema/trust.schema.json", "docs/reference/definition.md"} {
+	for _, name := range []string{"schema/sello.schema.json", "schema/release.schema.json", "schema/trust.schema.json", "schema/policy.schema.json", "docs/reference/definition.md"} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}
@@ -80,7 +81,7 @@ func TestReferenceBlocksDecode(t *testing.T) {
 	text := string(reference(c))
 	blocks := 0
 	for _, p := range pages() {
-		into := map[string]any{"sello": &definition.Definition{}, "release": &definition.Release{}, "trust": &trust.Trust{}}[p.schema]
+		into := map[string]any{"sello": &definition.Definition{}, "release": &definition.Release{}, "trust": &trust.Trust{}, "policy": &provenance.Policy{}}[p.schema]
 		blocks += len(p.sections)
 		at := strings.Index(text, "\n## "+p.title)
 		for i, m := range block.FindAllStringSubmatch(text[at:], len(p.sections)) {
