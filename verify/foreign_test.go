@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/verify"
 )
 
@@ -227,6 +229,62 @@ func TestForeignProvenanceTampered(t *testing.T) {
 	}
 }
 
+// Keys: of an envelope, and of a bare statement as Google's regional keys sign it; neither counts as the other. What npm, GitHub and
+// gcloud put around attestations is opened, and one good attestation among bad ones is found.
+func TestForeignProvenanceKeys(t *testing.T) {
+	t.Parallel()
+	key, err := sign.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := key.PublicPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := verify.Digests{"sha256": digest.Bytes([]byte("x"))}
+	payload := []byte(`{"_type":"https://in-toto.io/Statement/v0.1","subject":[{"name":"x","digest":{"sha256":"` + file["sha256"] + `"}}],"predicateType":"https://slsa.dev/provenance/v0.1","predicate":{"builder":{"id":"https://cloudbuild.googleapis.com/GoogleHostedWorker@v0.3"},
+		"recipe":{"type":"https://cloudbuild.googleapis.com/CloudBuildYaml@v0.1","entryPoint":"cloudbuild.yaml","arguments":{"steps":[],"substitutions":{"TAG_NAME":"v1","_MODE":"fast"}}},"materials":[{"uri":"https://github.com/o/r","digest":{"sha1":"5471f1c1a2d4d0c6a2e3b5c8f7d1e0a9b8c7d6e5"}}]}}`)
+	envelope := func(over []byte) string {
+		sig, err := key.Sign(t.Context(), over)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return `{"payload":"` + base64.URLEncoding.EncodeToString(payload) + `","payloadType":"application/vnd.in-toto+json","signatures":[{"keyid":"k","sig":"` + base64.URLEncoding.EncodeToString(sig) + `"}]}`
+	}
+	bare := envelope(payload)
+	dsse := envelope([]byte("DSSEv1 28 application/vnd.in-toto+json " + strconv.Itoa(len(payload)) + " " + string(payload)))
+	both := strings.TrimSuffix(bare, "]}") + "," + dsse[strings.Index(dsse, `{"keyid"`):]
+	policy := func(more string) []byte {
+		return []byte("signers:\n  google:\n    key: |\n      " + strings.ReplaceAll(strings.TrimSpace(string(pem)), "\n", "\n      ") + "\n" + more + `builders: [{id: "https://cloudbuild.googleapis.com/GoogleHostedWorker@v0.3", signer: google, level: 3}]
+expect: {level: 3, source: https://github.com/o/r, ref: refs/tags/v1, entry-point: cloudbuild.yaml, build-types: ["https://cloudbuild.googleapis.com/CloudBuildYaml@v0.1"], parameters: {substitutions._MODE: fast}}
+`)
+	}
+	for name, c := range map[string]struct{ evidence, more, code string }{
+		"envelope":                 {dsse, "", ""},
+		"a bare statement":         {bare, "", "no-trusted-signer"},
+		"bare, as the policy says": {bare, "    bare: true\n", ""},
+		"an envelope for bare":     {dsse, "    bare: true\n", "no-trusted-signer"},
+		"the second signature":     {both, "", ""},
+		"gcloud":                   {`{"image_summary":{},"provenance_summary":{"provenance":[{"kind":"BUILD","envelope":` + bare + `},{"envelope":` + dsse + `}]}}`, "", ""},
+		"lines":                    {"{\"x\":1}\n" + bare + "\n\n" + dsse + "\n", "", ""},
+		"lines of nothing":         {"{}\n{}\n", "", "bad-json"},
+		"an empty envelope":        {`{"provenance_summary":{"provenance":[{}]}}`, "", "bad-json"},
+		"no signature":             {strings.Replace(dsse, dsse[strings.Index(dsse, `{"keyid"`):], "]}", 1), "", "no-signature"},
+	} {
+		r, err := verify.Provenance(file, []verify.Evidence{{Name: "B", Content: []byte(c.evidence)}}, verify.PolicyOptions{Policy: policy(c.more)})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := gate.Code(r.Err()); got != c.code {
+			t.Errorf("%s: %v, want %q", name, r.Err(), c.code)
+		}
+	}
+	r, err := verify.Provenance(file, nil, verify.PolicyOptions{Policy: policy("")})
+	if err != nil || gate.Code(r.Err()) != "attestation-missing" {
+		t.Errorf("no evidence: %v, %v", err, r)
+	}
+}
+
 // Google's real provenance: refused while the policy has not Google's key.
 func TestForeignProvenanceUnknownKey(t *testing.T) {
 	t.Parallel()
@@ -242,6 +300,19 @@ func TestForeignProvenanceUnknownKey(t *testing.T) {
 	v.bundle, v.file = data, verify.Digests{"sha256": "f472ca4b68898c951ac3b476cba919d0d56fca4ced631fabcead51e4b2b690e7"}
 	if got := gate.Code(v.judge(t, families["gha_maven"]).Err()); got != "no-trusted-signer" {
 		t.Errorf("%q", got)
+	}
+	key, err := os.ReadFile(filepath.Join(os.Getenv("SELLO_SLSA_TESTDATA"), "..", "..", "..", "verifiers", "internal", "gcb", "keys", "materials", "us-west2.key"))
+	if err != nil {
+		t.Log("accepted it is only with SELLO_SLSA_TESTDATA, which has Google's key")
+		return
+	}
+	policy := "signers:\n  google:\n    bare: true\n    key: |\n      " + strings.ReplaceAll(strings.TrimSpace(string(key)), "\n", "\n      ") + `
+builders: [{id: "https://cloudbuild.googleapis.com/GoogleHostedWorker@v0.3", signer: google, level: 3}]
+expect: {level: 3, source: https://github.com/laurentsimon/gcb-tests, ref: refs/tags/v39, entry-point: cloudbuild.yaml, build-types: ["https://cloudbuild.googleapis.com/CloudBuildYaml@v0.1"]}
+`
+	r, err := verify.Provenance(v.file, []verify.Evidence{{Name: "B", Content: v.bundle}}, verify.PolicyOptions{Policy: []byte(policy)})
+	if err != nil || r.Err() != nil {
+		t.Errorf("with Google's key: %v, %v", err, r.Err())
 	}
 }
 
