@@ -38,6 +38,17 @@ type Signer struct {
 // Digests are a file's digests in lower-case hex by algorithm: sha256, and where they are known sha384 and sha512.
 type Digests map[string]string
 
+// String gives the SHA-256, or what else is known.
+func (d Digests) String() string {
+	if d["sha256"] != "" {
+		return "sha256:" + d["sha256"]
+	}
+	for name, value := range d {
+		return name + ":" + value
+	}
+	return ""
+}
+
 // FileDigests reads a file once.
 func FileDigests(path string) (Digests, error) {
 	f, err := os.Open(path)
@@ -164,11 +175,11 @@ func seen(w *sign.Witnessed) string {
 
 // about holds that the statement is about the file. A signature over the file itself has been verified with its digest.
 func about(c *Check, w *sign.Witnessed, file Digests) (*attest.Header, error) {
-	c.Actual = "sha256:" + file["sha256"]
+	c.Actual = file.String()
 	if w.Payload == nil {
 		return nil, nil
 	}
-	h, err := attest.DecodeForeignHeader(w.Payload)
+	h, _, err := attest.DecodeForeign(w.Payload, identifiers(file)...)
 	if err != nil {
 		return nil, err
 	}

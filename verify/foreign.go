@@ -39,16 +39,71 @@ func Provenance(file Digests, evidence []Evidence, o PolicyOptions) (*Report, er
 	if len(j.policy.Builders) == 0 {
 		return nil, &gate.Refusal{Code: "policy-incomplete", Class: gate.Usage, What: "the policy trusts no builder", Where: j.PolicyName, Expected: "builders: and expect:", Fix: "add the builders that you trust, each with the level that you grant"}
 	}
-	r := &Report{Artifact: "sha256:" + file["sha256"], Scope: ScopeProvenance, Files: 1}
+	r := &Report{Artifact: file.String(), Scope: ScopeProvenance, Files: 1}
 	candidates := j.open(evidence, file)
-	best := j.provenance(candidates)
+	best := furthest(candidates, j.build)
 	j.predicates(&best.findings, candidates)
-	if best.build != nil {
+	if best.granted {
 		r.Builder, r.Source = best.build.Builder, best.build.Source.String()
 		r.Levels = map[string]string{"build": levelName(best.level)}
 		r.Signer = signerOf(best.witnessed)
 	}
 	return best.into(r), nil
+}
+
+// Summary verifies a file by a verification summary (VSA, SLSA v1.0 to v1.2) of a verifier that the policy trusts, offline, in place of
+// the evidence: signature, subject, verifier, resource, result, levels. file may hold an identifier of what has no digest
+// (gce_image_id). Errors and report are as those of Provenance.
+func Summary(file Digests, evidence []Evidence, o PolicyOptions) (*Report, error) {
+	j, err := newPolicyJudge(o)
+	if err != nil {
+		return nil, err
+	}
+	if len(j.policy.Summaries) == 0 {
+		return nil, &gate.Refusal{Code: "policy-incomplete", Class: gate.Usage, What: "the policy trusts no verifier's summaries", Where: j.PolicyName, Expected: "summaries:", Fix: "add the verifier that you trust, its signer, the resource and the levels"}
+	}
+	r := &Report{Artifact: file.String(), Scope: ScopeSummary, Files: 1}
+	best := furthest(j.open(evidence, file), func(c *candidate) { j.summary(c, file, r) })
+	return best.into(r), nil
+}
+
+// summary judges what the verifier says (SLSA v1.2, Verification summary, How to verify).
+func (j *policyJudge) summary(c *candidate, file Digests, r *Report) {
+	var v *provenance.VSA
+	var entries []provenance.Summary
+	c.passed = c.chain(Check{Where: c.where},
+		step{"wrong-predicate", func(k *Check) (err error) {
+			v, err = provenance.DecodeVSA(c.witnessed.Payload, identifiers(file)...)
+			k.Actual = c.header.PredicateType
+			return err
+		}},
+		step{"vsa-verifier-untrusted", func(k *Check) (err error) {
+			k.Actual = v.Verifier.ID
+			entries, err = j.policy.Trusted(v, c.signers)
+			return err
+		}},
+		step{"vsa-resource-mismatch", func(k *Check) (err error) {
+			k.Actual = v.ResourceURI
+			entries, err = v.Resource(entries)
+			return err
+		}},
+		step{"vsa-failed", func(k *Check) error { k.Actual = v.Result; return v.Passed() }},
+		step{"vsa-level", func(k *Check) error { k.Actual = strings.Join(v.Levels, ", "); return v.Enough(entries) }},
+	)
+	if c.passed {
+		r.Signer = signerOf(c.witnessed)
+	}
+}
+
+// identifiers are what names a file besides digests.
+func identifiers(file Digests) []string {
+	var out []string
+	for name := range file {
+		if !strings.HasPrefix(name, "sha") {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // policyJudge holds what is judged by.
@@ -93,6 +148,7 @@ type candidate struct {
 	header    *attest.Header
 	build     *provenance.Provenance
 	level     int
+	granted   bool // level was, to builder and signer
 	passed    bool
 }
 
@@ -181,14 +237,14 @@ func (j *policyJudge) signers() string {
 	return strings.Join(names, ", or ")
 }
 
-// provenance judges each candidate, and gives the first that meets the policy, or the one that came furthest.
-func (j *policyJudge) provenance(candidates []*candidate) *candidate {
+// furthest judges each candidate, and gives the first that holds, or the one that came furthest.
+func furthest(candidates []*candidate, judge func(*candidate)) *candidate {
 	best := &candidate{}
 	for _, c := range candidates {
 		one := *c
 		one.findings = findings{slices.Clone(c.checks), slices.Clone(c.refusals)}
 		if one.passed {
-			j.build(&one)
+			judge(&one)
 		}
 		if len(one.refusals) == 0 {
 			return &one
@@ -198,7 +254,7 @@ func (j *policyJudge) provenance(candidates []*candidate) *candidate {
 		}
 	}
 	if len(candidates) == 0 {
-		best.fail(Check{ID: "attestation-missing"}, &gate.Refusal{Code: "attestation-missing", What: "there is no provenance for this file", Expected: "a file of attestations", Fix: "give one with --provenance"})
+		best.fail(Check{ID: "attestation-missing"}, &gate.Refusal{Code: "attestation-missing", What: "there is no attestation for this file", Expected: "a file of attestations", Fix: "give one with --provenance or --vsa"})
 	}
 	return best
 }
@@ -225,6 +281,7 @@ func (j *policyJudge) build(c *candidate) {
 		step{"builder-unknown", func(k *Check) (err error) {
 			k.Actual = c.build.Builder
 			c.level, err = j.policy.Level(c.build.Builder, c.signers, c.witnessed.Signer)
+			c.granted = err == nil
 			return err
 		}},
 		step{"source-mismatch", func(k *Check) error { return certifiedRun(k, c.build.Source, c.witnessed.Run) }},

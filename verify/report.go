@@ -31,6 +31,7 @@ const (
 	ScopeStage          = "stage"            // a whole stage
 	ScopeRelease        = "release"          // a whole release
 	ScopeBundle         = "bundle"           // one file and one bundle of anyone's, by a signer that was asked for; no trust file
+	ScopeSummary        = "summary"          // one file and a verification summary of a verifier that a policy trusts
 	ScopeProvenance     = "provenance"       // one file and provenance of anyone's, judged by a policy
 )
 

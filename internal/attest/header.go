@@ -28,9 +28,12 @@ func DecodeForeignHeader(payload []byte) (*Header, error) {
 	return h, err
 }
 
-// DecodeForeign is DecodeForeignHeader that gives the predicate, too, as it is written.
-func DecodeForeign(payload []byte) (*Header, json.RawMessage, error) {
-	s, predicate, err := decode(payload, theirs)
+// DecodeForeign is DecodeForeignHeader that gives the predicate, too, as it is written. Subjects may have one of the
+// identifiers named instead of a digest, as the standard allows for what has none: gce_image_id.
+func DecodeForeign(payload []byte, identifiers ...string) (*Header, json.RawMessage, error) {
+	r := theirs
+	r.identifiers = identifiers
+	s, predicate, err := decode(payload, r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,11 +44,11 @@ func DecodeForeign(payload []byte) (*Header, json.RawMessage, error) {
 func (h *Header) Matches(digests map[string]string) bool {
 	return slices.ContainsFunc(h.Subject, func(s Subject) bool {
 		same := false
-		for _, a := range theirs.algorithms {
-			if digests[a] == "" || s.Digest[a] == "" {
+		for a, known := range digests {
+			if known == "" || s.Digest[a] == "" {
 				continue
 			}
-			if digests[a] != s.Digest[a] {
+			if known != s.Digest[a] {
 				return false
 			}
 			same = true

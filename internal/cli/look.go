@@ -43,6 +43,7 @@ With --policy, a file of any project, or its sha256: digest, is judged by the
 provenance that its builder made (--provenance): GitHub, Google Cloud Build, npm,
 GitLab, Tekton, BuildKit and others. The policy says whom you trust at which
 level, and what the build has to have been; sello schema policy describes it.
+With --vsa, a verifier that the policy trusts is believed in place of evidence.
 
 Nothing is downloaded unless a URL or an image is given. Take the trust file from
 a place that you trust: the verdict is worth as much as that.`,
@@ -131,7 +132,7 @@ const loneFile = "ACCEPTED  provenance only: the file stands alone; sign-offs an
 
 func (a *app) showReport(r *verify.Report, verbose bool) {
 	rows := summary(r.Checks)
-	if verbose || r.Scope == verify.ScopeBundle || r.Scope == verify.ScopeProvenance {
+	if verbose || r.Scope == verify.ScopeBundle || r.Scope == verify.ScopeProvenance || r.Scope == verify.ScopeSummary {
 		rows = each(r.Checks)
 	}
 	ui.Table(a.streams.Out, rows)
