@@ -8,7 +8,7 @@ import "embed"
 //go:embed *.schema.json
 var files embed.FS
 
-// Get gives a schema by name: sello, release, trust, dependencies or approval.
+// Get gives a schema by name: sello, release, trust, dependencies, approval or policy.
 func Get(name string) ([]byte, bool) {
 	data, err := files.ReadFile(name + ".schema.json")
 	return data, err == nil

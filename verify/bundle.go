@@ -9,7 +9,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -38,6 +37,17 @@ type Signer struct {
 
 // Digests are a file's digests in lower-case hex by algorithm: sha256, and where they are known sha384 and sha512.
 type Digests map[string]string
+
+// String gives the SHA-256, or what else is known.
+func (d Digests) String() string {
+	if d["sha256"] != "" {
+		return "sha256:" + d["sha256"]
+	}
+	for name, value := range d {
+		return name + ":" + value
+	}
+	return ""
+}
 
 // FileDigests reads a file once.
 func FileDigests(path string) (Digests, error) {
@@ -165,11 +175,11 @@ func seen(w *sign.Witnessed) string {
 
 // about holds that the statement is about the file. A signature over the file itself has been verified with its digest.
 func about(c *Check, w *sign.Witnessed, file Digests) (*attest.Header, error) {
-	c.Actual = "sha256:" + file["sha256"]
+	c.Actual = file.String()
 	if w.Payload == nil {
 		return nil, nil
 	}
-	h, err := attest.DecodeForeignHeader(w.Payload)
+	h, _, err := attest.DecodeForeign(w.Payload, identifiers(file)...)
 	if err != nil {
 		return nil, err
 	}
@@ -235,22 +245,14 @@ func (s Signer) compile() (func(trust.Keyless) bool, error) {
 	return func(k trust.Keyless) bool { return issuer(k.Issuer) && subject(k.Subject) }, nil
 }
 
-// maxPattern bounds a regular expression, in bytes.
-const maxPattern = 2048
-
 func matcher(what, exact, pattern string) (func(string) bool, error) {
 	switch {
 	case (exact == "") == (pattern == ""):
 		return nil, fmt.Errorf("%s is given as neither or as both of text and pattern", what)
 	case pattern == "":
 		return func(s string) bool { return s == exact }, nil
-	case len(pattern) > maxPattern:
-		return nil, fmt.Errorf("%s has a pattern of more than %d bytes", what, maxPattern)
 	}
-	if _, err := regexp.Compile(pattern); err != nil { // by itself, so that it cannot close the group below
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
+	re, err := trust.Whole(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}

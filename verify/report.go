@@ -16,9 +16,10 @@ const (
 
 // Statuses of a check.
 const (
-	Pass = "pass"
-	Fail = "fail"
-	Skip = "skip" // could not be decided: an earlier check failed, there was nothing to check, or it was asked to be left out
+	Pass   = "pass"
+	Fail   = "fail"
+	Warned = "warn" // it does not hold, and the policy asks for no more than a warning
+	Skip   = "skip" // could not be decided: an earlier check failed, there was nothing to check, or it was asked to be left out
 )
 
 // Scopes say how much a verdict speaks of.
@@ -30,6 +31,8 @@ const (
 	ScopeStage          = "stage"            // a whole stage
 	ScopeRelease        = "release"          // a whole release
 	ScopeBundle         = "bundle"           // one file and one bundle of anyone's, by a signer that was asked for; no trust file
+	ScopeSummary        = "summary"          // one file and a verification summary of a verifier that a policy trusts
+	ScopeProvenance     = "provenance"       // one file and provenance of anyone's, judged by a policy
 )
 
 // Report is what a verification found. Its JSON is a stable contract: fields are added, never removed.

@@ -82,13 +82,14 @@ func ExternalParameterNames(payload []byte) ([]string, error) {
 
 // rules say what of in-toto's statements is accepted.
 type rules struct {
-	types      []string // of statements
-	algorithms []string // one of which every subject has; the first is shown
+	types       []string // of statements
+	algorithms  []string // one of which every subject has; the first is shown
+	identifiers []string // one of which a subject may have instead
 }
 
 var (
-	ours   = rules{[]string{StatementType}, []string{"sha256"}}
-	theirs = rules{[]string{StatementType, "https://in-toto.io/Statement/v0.1"}, []string{"sha256", "sha384", "sha512"}}
+	ours   = rules{types: []string{StatementType}, algorithms: []string{"sha256"}}
+	theirs = rules{types: []string{StatementType, "https://in-toto.io/Statement/v0.1"}, algorithms: []string{"sha256", "sha384", "sha512"}}
 )
 
 // decode reads everything but the predicate.
@@ -114,7 +115,7 @@ func decode(payload []byte, r rules) (*Statement[struct{}], json.RawMessage, err
 	if err := field(m, "subject", &s.Subject); err != nil {
 		return nil, nil, err
 	}
-	if err := checkSubjects(s.Subject, r.algorithms); err != nil {
+	if err := checkSubjects(s.Subject, r); err != nil {
 		return nil, nil, err
 	}
 	if err := field(m, "predicateType", &s.PredicateType); err != nil {
@@ -134,7 +135,7 @@ func field(m map[string]json.RawMessage, name string, v any) error {
 	return nil
 }
 
-func checkSubjects(subjects []Subject, algorithms []string) error {
+func checkSubjects(subjects []Subject, r rules) error {
 	if len(subjects) == 0 || len(subjects) > maxSubjects {
 		return &gate.Refusal{Code: "subject-missing", What: "the statement is about nothing, or about too much", Expected: fmt.Sprintf("1 to %d subjects", maxSubjects),
 			Actual: fmt.Sprint(len(subjects)), Fix: "give a statement whose subject names what was made, by digest"}
@@ -144,9 +145,9 @@ func checkSubjects(subjects []Subject, algorithms []string) error {
 			return &gate.Refusal{Code: "subject-missing", What: fmt.Sprintf("subject %d of the statement, %.100q, has no digest", i, s.Name),
 				Expected: "a SHA-256", Fix: "every subject is named by its digest"}
 		}
-		if !slices.ContainsFunc(algorithms, func(a string) bool { return isHex(s.Digest[a], a) }) {
+		if !slices.ContainsFunc(r.algorithms, func(a string) bool { return isHex(s.Digest[a], a) }) && !slices.ContainsFunc(r.identifiers, func(i string) bool { return s.Digest[i] != "" }) {
 			return &gate.Refusal{Code: "weak-digest", What: fmt.Sprintf("subject %d of the statement, %.100q, has no SHA-256", i, s.Name),
-				Expected: strings.Join(algorithms, " or ") + " as lower-case hex digits", Actual: fmt.Sprintf("%.200q", fmt.Sprint(s.Digest)), Fix: "every subject needs a SHA-256; other digests alone are not relied on"}
+				Expected: strings.Join(r.algorithms, " or ") + " as lower-case hex digits", Actual: fmt.Sprintf("%.200q", fmt.Sprint(s.Digest)), Fix: "every subject needs a SHA-256; other digests alone are not relied on"}
 		}
 	}
 	return nil

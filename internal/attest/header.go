@@ -1,6 +1,9 @@
 package attest
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Header is what a statement says before its predicate.
 type Header struct {
@@ -21,22 +24,31 @@ func DecodeHeader(payload []byte) (*Header, error) {
 // DecodeForeignHeader is DecodeHeader for statements that others made: of in-toto v0.1, too, and with subjects by SHA-384 or
 // SHA-512 alone.
 func DecodeForeignHeader(payload []byte) (*Header, error) {
-	s, _, err := decode(payload, theirs)
+	h, _, err := DecodeForeign(payload)
+	return h, err
+}
+
+// DecodeForeign is DecodeForeignHeader that gives the predicate, too, as it is written. Subjects may have one of the
+// identifiers named instead of a digest, as the standard allows for what has none: gce_image_id.
+func DecodeForeign(payload []byte, identifiers ...string) (*Header, json.RawMessage, error) {
+	r := theirs
+	r.identifiers = identifiers
+	s, predicate, err := decode(payload, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &Header{Subject: s.Subject, PredicateType: s.PredicateType}, nil
+	return &Header{Subject: s.Subject, PredicateType: s.PredicateType}, predicate, nil
 }
 
 // Matches reports whether a subject has one of a file's digests, by algorithm, and no other digest of the file contradicts it.
 func (h *Header) Matches(digests map[string]string) bool {
 	return slices.ContainsFunc(h.Subject, func(s Subject) bool {
 		same := false
-		for _, a := range theirs.algorithms {
-			if digests[a] == "" || s.Digest[a] == "" {
+		for a, known := range digests {
+			if known == "" || s.Digest[a] == "" {
 				continue
 			}
-			if digests[a] != s.Digest[a] {
+			if known != s.Digest[a] {
 				return false
 			}
 			same = true

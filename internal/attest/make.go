@@ -106,7 +106,7 @@ func NewRelease(files []Subject, purl string) (Statement[Release], error) {
 
 // sorted checks subjects and gives them sorted by name; names must differ.
 func sorted(subjects []Subject) ([]Subject, error) {
-	if err := checkSubjects(subjects, ours.algorithms); err != nil {
+	if err := checkSubjects(subjects, ours); err != nil {
 		return nil, err
 	}
 	subjects = slices.SortedFunc(slices.Values(subjects), func(a, b Subject) int { return strings.Compare(a.Name, b.Name) })

@@ -47,6 +47,11 @@ var held = map[string]string{
 	"image-mismatch":            "images are the staged ones",
 	"image-unlisted":            "image belongs to the release",
 	"image-missing":             "image is there",
+	"ref-mismatch":              "branch or tag is the expected one",
+	"vsa-verifier-untrusted":    "verifier is a trusted one",
+	"vsa-resource-mismatch":     "summary is about the expected resource",
+	"vsa-failed":                "verification passed",
+	"vsa-level":                 "stated levels are enough",
 	"signature-invalid":         "certificate, signature, time and log entry hold",
 }
 

@@ -23,6 +23,7 @@ import (
 func (a *app) verifyCommand() *cobra.Command {
 	var trustFile, root string
 	var requireRelease, verbose bool
+	var foreign foreignFlags
 	cmd := &cobra.Command{
 		Use:   "verify FILE|FOLDER|URL",
 		Short: "Verify an artifact, a release folder or a URL, offline",
@@ -38,11 +39,20 @@ An image in a registry is named registry/repository:tag, or better by digest; it
 attestations are read from the registry. A folder that is an OCI image layout is
 verified offline.
 
+With --policy, a file of any project, or its sha256: digest, is judged by the
+provenance that its builder made (--provenance): GitHub, Google Cloud Build, npm,
+GitLab, Tekton, BuildKit and others. The policy says whom you trust at which
+level, and what the build has to have been; sello schema policy describes it.
+With --vsa, a verifier that the policy trusts is believed in place of evidence.
+
 Nothing is downloaded unless a URL or an image is given. Take the trust file from
 a place that you trust: the verdict is worth as much as that.`,
-		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json\n  sello verify registry.example/team/hello:v1.4.2 --trust trust.yaml",
+		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json\n  sello verify registry.example/team/hello:v1.4.2 --trust trust.yaml\n  sello verify tool.tgz --provenance tool.intoto.jsonl --policy policy.yaml",
 		Args:    takes(1, 1, "FILE|FOLDER|URL|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if foreign.given() {
+				return a.verifyForeign(args[0], trustFile, root, foreign, verbose)
+			}
 			data, t, err := a.readTrust(trustFile, root)
 			if err != nil {
 				return err
@@ -65,6 +75,7 @@ a place that you trust: the verdict is worth as much as that.`,
 	cmd.Flags().BoolVar(&requireRelease, "require-release", false, "refuse what stands outside of a release, whose sign-offs cannot be checked")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "print each check by itself, in the order in which they were made")
 	_ = cmd.MarkFlagFilename("trust", "yaml", "yml")
+	foreign.add(cmd)
 	return cmd
 }
 
@@ -88,15 +99,15 @@ func (a *app) readTrust(path, root string) ([]byte, *trust.Trust, error) {
 	if t.TrustedRoot == nil && root == "" {
 		return data, t, nil
 	}
-	content, err := a.readRoot(path, root, t)
+	content, err := readRoot(path, root, t.TrustedRoot)
 	if err != nil || content == nil {
 		return data, t, err
 	}
 	return data, t, t.SetRoot(content)
 }
 
-// readRoot reads a trusted root; nil when none was named and none lies beside the trust file: keys can be judged without.
-func (a *app) readRoot(path, root string, t *trust.Trust) ([]byte, error) {
+// readRoot reads a trusted root; nil when none was named and none lies beside the file at path that pins it: keys can be judged without.
+func readRoot(path, root string, pinned *trust.Pinned) ([]byte, error) {
 	if root != "" {
 		return readSome(root, sign.MaxRoot)
 	}
@@ -105,7 +116,7 @@ func (a *app) readRoot(path, root string, t *trust.Trust) ([]byte, error) {
 		return nil, usage("read trusted root: "+err.Error(), "name it with --trusted-root")
 	}
 	defer dir.Close()
-	f, err := dir.Open(filepath.FromSlash(t.TrustedRoot.File))
+	f, err := dir.Open(filepath.FromSlash(pinned.File))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -121,7 +132,7 @@ const loneFile = "ACCEPTED  provenance only: the file stands alone; sign-offs an
 
 func (a *app) showReport(r *verify.Report, verbose bool) {
 	rows := summary(r.Checks)
-	if verbose || r.Scope == verify.ScopeBundle {
+	if verbose || r.Scope == verify.ScopeBundle || r.Scope == verify.ScopeProvenance || r.Scope == verify.ScopeSummary {
 		rows = each(r.Checks)
 	}
 	ui.Table(a.streams.Out, rows)
@@ -134,7 +145,7 @@ func (a *app) showReport(r *verify.Report, verbose bool) {
 		a.printf("builder   %s\n", ui.Escape(r.Builder))
 	}
 	if level := r.Levels["build"]; level != "" {
-		a.printf("level     %s, as the trust file grants this builder\n", level)
+		a.printf("level     %s, as the %s grants this builder\n", level, map[bool]string{true: "policy", false: "trust file"}[r.Scope == verify.ScopeProvenance])
 		a.warnLevel(level)
 	}
 	if r.Source != "" {

@@ -38,6 +38,14 @@ type Witnessed struct {
 	KeyID   string        // of the key; "" when a certificate signed
 	Payload []byte        // the statement that was signed; nil for a signature over a file
 	Times   []time.Time   // when log and timestamp authorities saw the signature, earliest first
+	Run     Run           // of the build service that the certificate was issued to; empty for people
+}
+
+// Run is what a certificate says of the run of a build service that it was issued to. The issuer vouches for it.
+type Run struct {
+	Repository string // its URL; "" when the certificate does not say
+	Ref        string
+	Commit     string
 }
 
 // clockSkew is how far a verified time may lie ahead of ours.
@@ -65,7 +73,7 @@ func (r *Root) Verify(b *Bundle, file Digests, now time.Time) (*Witnessed, error
 		return nil, badJSON(err)
 	}
 	w := &Witnessed{}
-	if w.Signer, err = certified(content.Certificate()); err != nil {
+	if w.Signer, w.Run, err = certified(content.Certificate()); err != nil {
 		return nil, err
 	}
 	return w, r.witness(w, entity, b, r.material, file, now)
@@ -190,10 +198,10 @@ func keysOf(d Digests) func(func(string) bool) {
 	}
 }
 
-// certified says whom a certificate names. It has to be one: several names, or a name that stands for many, are nobody.
-func certified(leaf *x509.Certificate) (trust.Keyless, error) {
-	nobody := func(found string) (trust.Keyless, error) {
-		return trust.Keyless{}, refuse("no-trusted-signer", "the certificate does not say who signed", "one e-mail address or URI, and its issuer", found,
+// certified says whom a certificate names, and for which run of a build service. It has to be one: several names, or a name that stands for many, are nobody.
+func certified(leaf *x509.Certificate) (trust.Keyless, Run, error) {
+	nobody := func(found string) (trust.Keyless, Run, error) {
+		return trust.Keyless{}, Run{}, refuse("no-trusted-signer", "the certificate does not say who signed", "one e-mail address or URI, and its issuer", found,
 			"do not use this: Sigstore's authorities issue no such certificates")
 	}
 	names, err := alternativeNames(leaf)
@@ -219,7 +227,16 @@ func certified(leaf *x509.Certificate) (trust.Keyless, error) {
 	case !usable(leaf.PublicKey):
 		return nobody(fmt.Sprintf("a key that is weak or of another kind, %T", leaf.PublicKey))
 	}
-	return k, nil
+	return k, runOf(summary), nil
+}
+
+// runOf reads the extensions of Fulcio's certificates, the older ones of GitHub alone, too.
+func runOf(s certificate.Summary) Run {
+	r := Run{s.SourceRepositoryURI, s.SourceRepositoryRef, s.SourceRepositoryDigest}
+	if r.Repository == "" && s.GithubWorkflowRepository != "" {
+		r = Run{"https://github.com/" + s.GithubWorkflowRepository, s.GithubWorkflowRef, s.GithubWorkflowSHA}
+	}
+	return r
 }
 
 // Tags of names in a certificate (RFC 5280, section 4.2.1.6).

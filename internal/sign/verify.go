@@ -41,6 +41,22 @@ func Verify(b *Bundle, keys map[string]crypto.PublicKey) (keyID string, payload 
 	return keyID, b.Envelope.Payload, nil
 }
 
+// VerifyBare is Verify for keys that sign the statement itself and not its envelope, as some services did before DSSE.
+// Use it with keys that sign nothing else: what kind of thing was signed is not part of the signature.
+func VerifyBare(b *Bundle, keys map[string]crypto.PublicKey) (keyID string, payload []byte, err error) {
+	if b.Envelope == nil || b.Certificate {
+		return "", nil, noTrustedSigner(b, b.keyName(), keys)
+	}
+	keyID, err = findSigner(b, keys, func(pub crypto.PublicKey) bool { return verifies(pub, b.Envelope.Payload, b.Envelope.Signature) })
+	if err == nil && b.Envelope.PayloadType != attest.PayloadType {
+		err = unsupportedPayload(b.Envelope.PayloadType)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return keyID, b.Envelope.Payload, nil
+}
+
 // VerifyDigest verifies a bundle's signature over a file with these digests, with the codes of Verify. ECDSA keys sign a
 // SHA-256, on P-384 also a SHA-384; Ed25519 keys sign a SHA-512 (Ed25519ph), as Sigstore's tools do for files. A key whose digest
 // is not known does not match.

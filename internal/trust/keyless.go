@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/sello-release/sello/internal/digest"
@@ -68,6 +69,20 @@ func checkExact(s string) string {
 		return "it has characters other than printable ASCII: letters that look alike are not the same"
 	}
 	return ""
+}
+
+// maxPattern bounds a regular expression, in bytes.
+const maxPattern = 2048
+
+// Whole compiles a regular expression that has to match the whole of a text.
+func Whole(pattern string) (*regexp.Regexp, error) {
+	if len(pattern) > maxPattern {
+		return nil, fmt.Errorf("a pattern of more than %d bytes", maxPattern)
+	}
+	if _, err := regexp.Compile(pattern); err != nil { // by itself, so that it cannot close the group below
+		return nil, err
+	}
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }
 
 // KeylessOf gives whom certificates have to name for the identities that have one of the roles; without a role, for all.

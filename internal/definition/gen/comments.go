@@ -11,7 +11,7 @@ import (
 )
 
 // sources are the files whose types are described.
-var sources = []string{"internal/definition/types.go", "internal/trust/trust.go", "internal/deps/policy.go", "internal/deps/approval.go"}
+var sources = []string{"internal/definition/types.go", "internal/trust/trust.go", "internal/deps/policy.go", "internal/deps/approval.go", "internal/provenance/policy.go"}
 
 // comments of types ("definition.Go") and of their fields ("definition.Go.Packages").
 type comments map[string]string

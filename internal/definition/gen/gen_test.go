@@ -12,6 +12,7 @@ import (
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/deps"
+	"github.com/sello-release/sello/internal/provenance"
 	"github.com/sello-release/sello/internal/strictyaml"
 	"github.com/sello-release/sello/internal/trust"
 )
@@ -25,8 +26,8 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 6 {
-		t.Errorf("%d files are generated, want 6", len(files))
+	if len(files) != 7 {
+		t.Errorf("%d files are generated, want 7", len(files))
 	}
 	for name, want := range files {
 		got, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
@@ -59,7 +60,7 @@ func TestRunWritesEverything(t *testing.T) {
 	if err := run(dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"schema/sello.schema.json", "schema/release.schema.json", "schema/trust.schema.json", "schema/dependencies.schema.json", "schema/approval.schema.json", "docs/reference/definition.md"} {
+	for _, name := range []string{"schema/sello.schema.json", "schema/release.schema.json", "schema/trust.schema.json", "schema/dependencies.schema.json", "schema/approval.schema.json", "schema/policy.schema.json", "docs/reference/definition.md"} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}
@@ -81,7 +82,7 @@ func TestReferenceBlocksDecode(t *testing.T) {
 	text := string(reference(c))
 	blocks := 0
 	for _, p := range pages() {
-		into := map[string]any{"sello": &definition.Definition{}, "release": &definition.Release{}, "trust": &trust.Trust{}, "dependencies": &deps.Policy{}, "approval": &deps.Approval{}}[p.schema]
+		into := map[string]any{"sello": &definition.Definition{}, "release": &definition.Release{}, "trust": &trust.Trust{}, "dependencies": &deps.Policy{}, "approval": &deps.Approval{}, "policy": &provenance.Policy{}}[p.schema]
 		blocks += len(p.sections)
 		at := strings.Index(text, "\n## "+p.title)
 		for i, m := range block.FindAllStringSubmatch(text[at:], len(p.sections)) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/deps"
+	"github.com/sello-release/sello/internal/provenance"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -74,6 +75,15 @@ func pages() []page {
 			{"The file", reflect.TypeFor[deps.Approval](), "", 0},
 			{"modules", reflect.TypeFor[deps.ApprovedModule](), "modules:\n  -\n", 2},
 		}},
+		{"policy.yaml", "What provenance by other builders has to say before you use a file: `sello verify FILE --provenance B --policy policy.yaml`. It may have any name.", "policy", []section{
+			{"The file", reflect.TypeFor[provenance.Policy](), "", 0},
+			{"signers", reflect.TypeFor[provenance.Signer](), "signers:\n  generator:\n", 2},
+			{"builders", reflect.TypeFor[provenance.Builder](), "builders:\n  -\n", 2},
+			{"expect", reflect.TypeFor[provenance.Expect](), "expect:\n", 1},
+			{"expect: predicates", reflect.TypeFor[provenance.Predicate](), "expect:\n  predicates:\n    -\n", 3},
+			{"checks", reflect.TypeFor[provenance.Checks](), "checks:\n", 1},
+			{"summaries", reflect.TypeFor[provenance.Summary](), "summaries:\n  -\n", 2},
+		}},
 	}
 }
 
@@ -82,7 +92,7 @@ func reference(c comments) []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Reference: the files you write
 
-<!-- Written by go generate ./... from the types in internal/definition, internal/trust and internal/deps. Do not edit. -->
+<!-- Written by go generate ./... from the types in internal/definition, internal/trust, internal/deps and internal/provenance. Do not edit. -->
 
 Each block shows all keys of one section, with their type and their default, or an example where there is no default.
 Keys that are not marked *required* can be left out; ` + "`sello plan`" + ` shows what that gives.

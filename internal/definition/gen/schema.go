@@ -11,6 +11,7 @@ import (
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/deps"
+	"github.com/sello-release/sello/internal/provenance"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -21,6 +22,7 @@ var schemas = map[string]any{
 	"trust":        &trust.Trust{},
 	"dependencies": &deps.Policy{},
 	"approval":     &deps.Approval{},
+	"policy":       &provenance.Policy{},
 }
 
 const base = "https://github.com/sello-release/sello/raw/main/schema/"
@@ -37,7 +39,7 @@ func schemaOf(name string, value any, c comments) ([]byte, error) {
 	}
 	s := r.Reflect(value)
 	s.ID = jsonschema.ID(base + name + ".schema.json")
-	s.Title = map[string]string{"sello": definition.FileName, "release": "releases/<version>.yaml", "trust": trust.FileName, "dependencies": deps.FileName, "approval": deps.Folder + "/<name>.yaml"}[name]
+	s.Title = map[string]string{"sello": definition.FileName, "release": "releases/<version>.yaml", "trust": trust.FileName, "dependencies": deps.FileName, "approval": deps.Folder + "/<name>.yaml", "policy": "policy.yaml"}[name]
 	if err := refine(name, s); err != nil {
 		return nil, err
 	}
