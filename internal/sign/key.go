@@ -85,6 +85,11 @@ func (k *Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	return k.private.Sign(rand.Reader, sum[:], crypto.SHA256)
 }
 
+// Bundle signs a payload.
+func (k *Key) Bundle(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	return KeyBundle(ctx, k, payloadType, payload)
+}
+
 // PublicPEM gives the public key as PEM ("PUBLIC KEY"), as trust.yaml holds it.
 func (k *Key) PublicPEM() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.Public())

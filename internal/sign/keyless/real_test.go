@@ -1,0 +1,88 @@
+package keyless
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/registry/registrytest"
+	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/sign/keyless/keylesstest"
+	"github.com/sello-release/sello/internal/trust"
+)
+
+const builder = "builder@hello.example"
+
+// signerOf gives a signer at an instance, that counts the tokens it asks for.
+func signerOf(t testing.TB, i *keylesstest.Instance) (*Signer, *atomic.Int32) {
+	t.Helper()
+	config, err := ParseConfig(i.Config, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := sign.ParseRoot(i.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &atomic.Int32{}
+	return New(Options{Identity: trust.Keyless{Issuer: i.URL, Subject: builder}, Config: config, Root: r, Wait: 5 * time.Second,
+		Token: func(context.Context, string) (string, error) { asked.Add(1); return i.Token(t, builder, nil), nil }}), asked
+}
+
+func statement(n int) []byte {
+	return fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","predicate":{"n":%d},"predicateType":"https://slsa.dev/provenance/v1","subject":[{"digest":{"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"name":"empty"}]}`, n)
+}
+
+// A real instance: 500 statements, one token and one certificate; and cosign accepts a bundle with the same trusted root.
+func TestRealInstance(t *testing.T) {
+	i := keylesstest.Start(t)
+	s, asked := signerOf(t, i)
+	started := time.Now()
+	one, err := sign.SignStatement(context.Background(), s, attest.PayloadType, statement(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	latency := time.Since(started)
+	started = time.Now()
+	var wg sync.WaitGroup
+	for n := range 500 {
+		wg.Go(func() {
+			if _, err := sign.SignStatement(context.Background(), s, attest.PayloadType, statement(n+1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("one: %v with its certificate; 500: %v; tokens: %d", latency, time.Since(started), asked.Load())
+	if asked.Load() != 1 {
+		t.Errorf("%d tokens for one certificate", asked.Load())
+	}
+	t.Run("cosign", func(t *testing.T) {
+		cosign := registrytest.Tool(t, "cosign")
+		dir := t.TempDir()
+		for name, data := range map[string][]byte{"root.json": i.Root, "b.json": one, "empty": nil} {
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		verify := func(subject string) ([]byte, error) {
+			cmd := exec.Command(cosign, "verify-blob-attestation", "--bundle", "b.json", "--trusted-root", "root.json", "--certificate-identity", subject,
+				"--certificate-oidc-issuer", i.URL, "--type", "slsaprovenance1", "--insecure-ignore-sct", "--use-signed-timestamps", "empty")
+			cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir}
+			return cmd.CombinedOutput()
+		}
+		if out, err := verify(builder); err != nil {
+			t.Errorf("cosign refuses the bundle: %v\n%s", err, out)
+		}
+		if out, err := verify("other@hello.example"); err == nil {
+			t.Errorf("cosign accepts it for somebody else: %s", out)
+		}
+	})
+}
