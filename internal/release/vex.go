@@ -64,7 +64,7 @@ func (p *Project) CreateVEX(ctx context.Context, o VEXOptions) (*Decided, error)
 		}
 		o.Statement.Products = append(o.Statement.Products, product)
 	}
-	identity, signer, err := p.Keys(def.Project).Signer(t, trust.RoleManager, o.As)
+	identity, signer, err := p.Keys(def.Project).Signer(ctx, t, trust.RoleManager, o.As)
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +95,14 @@ func (p *Project) SignVEX(ctx context.Context, file string, o VEXOptions) (*Deci
 	if err != nil {
 		return nil, err
 	}
-	identity, signer, err := p.Keys(def.Project).Signer(t, trust.RoleManager, o.As)
+	identity, signer, err := p.Keys(def.Project).Signer(ctx, t, trust.RoleManager, o.As)
 	if err != nil {
 		return nil, err
 	}
 	return p.signVEX(ctx, def, file, data, identity, signer, t, o, false)
 }
 
-func (p *Project) signVEX(ctx context.Context, def *definition.Definition, file string, data []byte, identity string, signer *sign.Key, t *trust.Trust, o VEXOptions, write bool) (*Decided, error) {
+func (p *Project) signVEX(ctx context.Context, def *definition.Definition, file string, data []byte, identity string, signer sign.Signer, t *trust.Trust, o VEXOptions, write bool) (*Decided, error) {
 	now := p.Now()
 	e := vex.Exception{Project: def.Project, Identity: identity, Role: trust.RoleManager, Time: now, Expires: now.Add(o.ValidFor), Comment: o.Comment,
 		Trust: attest.Pinned{Path: TrustFile, SHA256: t.Digest(), Version: t.Version}}

@@ -91,8 +91,11 @@ func (k *Key) Bundle(ctx context.Context, payloadType string, payload []byte) ([
 }
 
 // PublicPEM gives the public key as PEM ("PUBLIC KEY"), as trust.yaml holds it.
-func (k *Key) PublicPEM() ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(k.Public())
+func (k *Key) PublicPEM() ([]byte, error) { return PublicPEM(k.Public()) }
+
+// PublicPEM gives a public key as PEM ("PUBLIC KEY").
+func PublicPEM(key crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encode public key: %w", err)
 	}

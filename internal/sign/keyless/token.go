@@ -140,6 +140,12 @@ func (e Environment) buildkite(ctx context.Context, audience string) (string, er
 	return e.ask(r, "Buildkite", "token")
 }
 
+// OnGoogle reports whether this machine says that it is one of Google Cloud.
+func OnGoogle() bool {
+	name, err := os.ReadFile("/sys/class/dmi/id/product_name")
+	return err == nil && strings.HasPrefix(string(name), "Google")
+}
+
 // google asks the metadata server of a machine in Google Cloud.
 func (e Environment) google(ctx context.Context, audience string) (string, error) {
 	host := e.Getenv(googleHostVariable)
