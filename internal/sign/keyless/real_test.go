@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/registry/registrytest"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/sign/keyless/keylesstest"
@@ -124,4 +127,78 @@ func TestRealInstance(t *testing.T) {
 			t.Errorf("cosign accepts it for somebody else: %s", out)
 		}
 	})
+}
+
+// With the log down, a bundle has a timestamp only where the trust file says so, and counts only there.
+func TestFallback(t *testing.T) {
+	i := keylesstest.Start(t)
+	down, err := ParseConfig(keylesstest.Config(t, i.Fulcio, "http://127.0.0.1:1", i.Clock), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(fallback string) *trust.Trust {
+		pinned := &trust.Pinned{File: "trusted_root.json", Digest: "sha256:" + digest.Bytes(i.Root), Fallback: fallback}
+		f := &trust.Trust{TrustedRoot: pinned, Identities: map[string]trust.Identity{"b": {Issuer: i.URL, Subject: builder}}}
+		if err := f.SetRoot(i.Root); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	var bundle []byte
+	for _, fallback := range []string{trust.TimestampOnly, ""} {
+		r, err := sign.RootOf(file(fallback))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _ := signerOf(t, i)
+		s.Config, s.Root, s.Wait = down, r, time.Second
+		data, err := sign.SignStatement(context.Background(), s, attest.PayloadType, statement(1))
+		if want := map[string]string{trust.TimestampOnly: "", "": "log-down"}[fallback]; gate.Code(err) != want || want == "" && err != nil {
+			t.Fatalf("fallback %q: %v", fallback, err)
+		}
+		if err == nil {
+			bundle = data
+		}
+	}
+	for fallback, want := range map[string]string{trust.TimestampOnly: "", "": "log-missing"} {
+		b, err := sign.ParseBundle(bundle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := sign.SignersOf(file(fallback)).Verify(b); gate.Code(err) != want || want == "" && err != nil {
+			t.Errorf("fallback %q: %v, want %q", fallback, err, want)
+		}
+	}
+	// A log that is up is used all the same.
+	s, _ := signerOf(t, i)
+	if s.Root, err = sign.RootOf(file(trust.TimestampOnly)); err != nil {
+		t.Fatal(err)
+	}
+	data, err := sign.SignStatement(context.Background(), s, attest.PayloadType, statement(2))
+	if err != nil || !strings.Contains(string(data), "tlogEntries") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A certificate that is about to expire is replaced, and the key with it.
+func TestRenew(t *testing.T) {
+	i := keylesstest.Start(t)
+	s, asked := signerOf(t, i)
+	ctx := context.Background()
+	first, err := s.credential(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.now.good = time.Now()
+	second, err := s.credential(ctx)
+	if err != nil || asked.Load() != 2 || first.leaf.Equal(second.leaf) || first.key.GetPublicKey() == second.key.GetPublicKey() {
+		t.Errorf("%d tokens, %v", asked.Load(), err)
+	}
+	s.now.good = time.Now()
+	s.Token = func(context.Context, string) (string, error) {
+		return i.Token(t, builder, map[string]any{"exp": 1}), nil
+	}
+	if _, err := sign.SignStatement(ctx, s, attest.PayloadType, statement(1)); gate.Code(err) != "token-expired" {
+		t.Error(err)
+	}
 }
