@@ -167,7 +167,6 @@ func TestServicesThatFail(t *testing.T) {
 	}
 	var tries atomic.Int32
 	done := make(chan struct{})
-	t.Cleanup(func() { close(done) })
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tries.Add(1)
 		switch strings.Split(r.URL.Path, "/")[1] {
@@ -189,6 +188,7 @@ func TestServicesThatFail(t *testing.T) {
 		}
 	}))
 	t.Cleanup(s.Close)
+	t.Cleanup(func() { close(done) })
 	for _, tt := range []struct {
 		path, code string
 		repeated   bool
