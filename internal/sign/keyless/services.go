@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -156,7 +156,7 @@ func (p *patience) refusal(err error, down, refused, service, where string) erro
 	r := &gate.Refusal{Code: refused, Class: gate.Failed, Where: where, What: "the " + service + " does not do what was asked", Cause: brief(err),
 		Fix: "read its answer; nothing was signed by halves, and the same command goes on where it stopped"}
 	var gone *unreachable
-	var lost *url.Error // by Rekor v1's client, which does not go through patience
+	var lost *net.OpError // by Rekor v1's client, which does not go through patience
 	if errors.As(err, &gone) || errors.As(err, &lost) {
 		r.Code, r.What, r.Fix = down, "the "+service+" is down", "try again when it is up: nothing was signed by halves, and the same command goes on where it stopped"
 	}
