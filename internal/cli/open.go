@@ -17,6 +17,7 @@ import (
 	"github.com/sello-release/sello/internal/engine/host"
 	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/sign/keyless"
 	"github.com/sello-release/sello/internal/ui"
 )
 
@@ -36,6 +37,7 @@ func (a *app) open(ctx context.Context) (*release.Project, error) {
 	p.Symbols = readSymbols
 	p.Vulnerabilities = os.Getenv(release.DatabaseVariable)
 	p.Passphrase, p.Filter = a.passphrase, a.redact
+	p.Token = keyless.Environment{Getenv: os.Getenv, File: a.identityToken, Google: keyless.OnGoogle, Secret: a.addSecret}.Token
 	return p, nil
 }
 
@@ -100,6 +102,12 @@ func (a *app) setEngine(ctx context.Context, p *release.Project) error {
 func (a *app) engineFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.engine, "engine", "bubblewrap", "where steps run: bubblewrap (sandbox), or host (no isolation, level 1)")
 	_ = cmd.RegisterFlagCompletionFunc("engine", cobra.FixedCompletions([]string{"bubblewrap", "host"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// tokenFlag is for verbs that sign.
+func (a *app) tokenFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.identityToken, "identity-token", "", "file with the OIDC token to sign keyless with (default: the platform's)")
+	_ = cmd.MarkFlagFilename("identity-token")
 }
 
 // passphrase gives the passphrase of an encrypted key: from the environment, or asked for on a terminal.

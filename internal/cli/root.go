@@ -48,15 +48,16 @@ type Build struct{ Version, Commit string }
 
 // app is what all verbs share: streams, global flags, what the machine is like.
 type app struct {
-	streams  Streams
-	build    Build
-	dir      string
-	output   string      // text | json
-	progress string      // auto | tty | plain | json
-	engine   string      // bubblewrap | host
-	renderer ui.Renderer // of the verb that runs, if it shows progress
-	resume   string      // the command line that goes on after a failure
-	answered bool        // a result was printed as JSON: standard output is one document
+	streams       Streams
+	build         Build
+	dir           string
+	output        string      // text | json
+	progress      string      // auto | tty | plain | json
+	engine        string      // bubblewrap | host
+	identityToken string      // file with a token
+	renderer      ui.Renderer // of the verb that runs, if it shows progress
+	resume        string      // the command line that goes on after a failure
+	answered      bool        // a result was printed as JSON: standard output is one document
 
 	secretsMu      sync.Mutex
 	secrets, typed []string // what is never shown: of this machine's settings, and as it was typed

@@ -7,6 +7,8 @@ import (
 
 	"github.com/sello-release/sello/internal/material/goproxy"
 	"github.com/sello-release/sello/internal/registry"
+	"github.com/sello-release/sello/internal/sign/keyless"
+	"github.com/sello-release/sello/internal/sign/kms"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/ui"
 )
@@ -18,7 +20,7 @@ const minSecret = 6
 // knownSecrets gives the secrets that sello may come to read on this machine: nothing that it writes shows them.
 func knownSecrets() []string {
 	out := append(goproxy.Secrets(os.Getenv), registry.Secrets()...)
-	for _, name := range append([]string{"SELLO_PASSPHRASE"}, store.SecretVariables...) {
+	for _, name := range append([]string{"SELLO_PASSPHRASE"}, slices.Concat(store.SecretVariables, keyless.SecretVariables, kms.SecretVariables)...) {
 		out = append(out, os.Getenv(name))
 	}
 	slices.Sort(out)

@@ -127,6 +127,7 @@ Run it again after a failure: what is done is recognised by digest.`,
 		},
 	}
 	a.engineFlag(cmd)
+	a.tokenFlag(cmd)
 	return cmd
 }
 
@@ -172,6 +173,7 @@ the stage, and refuses when the digest differs (exit code 5).`,
 	f.BoolVar(&o.Rebuild, "rebuild", false, "build the stage here first and refuse when the digest differs")
 	f.StringVar(&o.Comment, "comment", "", "a sentence that goes into the sign-off")
 	a.engineFlag(cmd)
+	a.tokenFlag(cmd)
 	return cmd
 }
 
@@ -287,7 +289,7 @@ sello.yaml, the repository that it comes from.`,
 }
 
 func (a *app) releaseCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "release RELEASE-FILE",
 		Short: "Tag, sign the release statement, then move the version markers, last",
 		Long: `Release makes a promoted version official: it verifies production from the
@@ -319,6 +321,8 @@ Exit code 4 while the stage is not promoted.`,
 			})
 		},
 	}
+	a.tokenFlag(cmd)
+	return cmd
 }
 
 // releaseFiles completes the names of release files.

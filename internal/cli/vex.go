@@ -64,6 +64,7 @@ is done about it), fixed, under_investigation (which settles nothing).`,
 	f.StringArrayVar(&o.Components, "component", nil, "package URL of the part that has the vulnerability; may be repeated")
 	f.StringVar(&o.Out, "out", "", "path of the document (default: vex/ID.openvex.json)")
 	vexSigning(cmd, &o)
+	a.tokenFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(vex.Statuses, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("justification", cobra.FixedCompletions(vex.Justifications, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -132,6 +133,7 @@ decided and until when. A signature that is there is replaced.`,
 		},
 	}
 	vexSigning(cmd, &o)
+	a.tokenFlag(cmd)
 	return cmd
 }
 

@@ -26,7 +26,7 @@ type manager struct {
 	def      *definition.Definition
 	trust    *trust.Trust
 	identity string
-	signer   *sign.Key
+	signer   sign.Signer
 }
 
 // manager finds the key of a release manager; as names it when there are several.
@@ -35,7 +35,7 @@ func (p *Project) manager(ctx context.Context, as string) (*manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	identity, signer, err := p.Keys(def.Project).Signer(t, trust.RoleManager, as)
+	identity, signer, err := p.Keys(def.Project).Signer(ctx, t, trust.RoleManager, as)
 	return &manager{def, t, identity, signer}, err
 }
 

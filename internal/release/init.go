@@ -121,7 +121,7 @@ func (p *Project) initTrust(ctx context.Context, def *definition.Definition, o I
 		return nil
 	}
 	keys := p.Keys(def.Project)
-	key, err := keys.Read(o.Identity)
+	key, err := sign.ReadKeyFile(keys.Path(o.Identity), keys.Ask)
 	made := errors.Is(err, fs.ErrNotExist)
 	if made {
 		key, err = keys.Create(o.Identity, trust.RoleManager, nil)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/gate"
-	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -29,7 +28,7 @@ type TrustKeyOptions struct {
 type KeyInfo struct {
 	Identity string   `json:"identity"`
 	KeyID    string   `json:"keyId"`
-	Private  string   `json:"private,omitempty"` // path
+	Private  string   `json:"private,omitempty"` // path, of the key or of what says where it is
 	Roles    []string `json:"roles,omitempty"`
 	Changed  bool     `json:"changed,omitempty"` // trust.yaml was written
 
@@ -204,6 +203,9 @@ func (p *Project) ListKeys(ctx context.Context) ([]KeyInfo, error) {
 	out := []KeyInfo{}
 	for _, name := range names {
 		info := KeyInfo{Identity: name, Private: keys.Path(name)}
+		if _, err := os.Stat(info.Private); errors.Is(err, fs.ErrNotExist) {
+			info.Private = keys.signerPath(name)
+		}
 		if public, err := os.ReadFile(filepath.Join(keys.Dir, name+".pub")); err == nil {
 			if key, err := trust.ParsePublicKey(public); err == nil {
 				info.KeyID, _ = trust.KeyID(key)
@@ -218,7 +220,7 @@ func (p *Project) ListKeys(ctx context.Context) ([]KeyInfo, error) {
 }
 
 // PublicKey gives a public key as PEM: the one in trust.yaml, else the one of a key on this machine.
-func (p *Project) PublicKey(_ context.Context, identity string) ([]byte, error) {
+func (p *Project) PublicKey(ctx context.Context, identity string) ([]byte, error) {
 	if data, err := readLimited(filepath.Join(p.Repo.Root(), TrustFile)); err == nil {
 		t, err := trust.Parse(TrustFile, data)
 		if err != nil {
@@ -236,7 +238,11 @@ func (p *Project) PublicKey(_ context.Context, identity string) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(filepath.Join(p.Keys(project).Dir, identity+".pub"))
+	keys := p.Keys(project)
+	data, err := os.ReadFile(filepath.Join(keys.Dir, identity+".pub"))
+	if _, missing := os.Stat(keys.signerPath(identity)); missing == nil {
+		return keys.publicElsewhere(ctx, identity)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &gate.Refusal{Code: "key-missing", Class: gate.Usage, Where: identity, What: "there is no key of that name, neither in " + TrustFile + " nor on this machine", Fix: "sello key list"}
 	}
@@ -265,5 +271,3 @@ func rolesOf(t *trust.Trust, identity string) []string {
 	}
 	return out
 }
-
-var _ sign.Signer = (*sign.Key)(nil)

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,19 +12,22 @@ import (
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/sign/keyless"
 	"github.com/sello-release/sello/internal/trust"
 )
 
-// Keys are the private keys of one project on this machine: <folder>/<project>/<identity>.key,
-// with the public key beside it in <identity>.pub.
+// Keys are the signers of one project on this machine: <folder>/<project>/<identity>.key is a private key,
+// with the public key beside it in <identity>.pub; <identity>.yaml says with what else the identity signs.
 type Keys struct {
-	Dir string // folder of the project
-	Ask sign.Passphrase
+	Dir   string              // folder of the project
+	Ask   sign.Passphrase     // for passphrases and PINs
+	Token keyless.TokenSource // for certificates
+	Note  func(string)        // is told of waiting
 }
 
 // Keys gives the project's keys.
 func (p *Project) Keys(project string) Keys {
-	return Keys{Dir: filepath.Join(p.KeyDir, project), Ask: p.Passphrase}
+	return Keys{Dir: filepath.Join(p.KeyDir, project), Ask: p.Passphrase, Token: p.Token, Note: p.note}
 }
 
 // Path of a private key.
@@ -59,7 +63,7 @@ func (k Keys) Create(identity, role string, passphrase []byte) (*sign.Key, error
 	return key, nil
 }
 
-// Names lists the identities that this machine has private keys for, sorted.
+// Names lists the identities that this machine can sign as, sorted.
 func (k Keys) Names() ([]string, error) {
 	entries, err := os.ReadDir(k.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,21 +74,18 @@ func (k Keys) Names() ([]string, error) {
 	}
 	var out []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".key"); ok {
+		name, ext := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())), filepath.Ext(e.Name())
+		if ext == ".key" || ext == signerSuffix {
 			out = append(out, name)
 		}
 	}
-	return out, nil
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
-// Read reads the private key of an identity.
-func (k Keys) Read(identity string) (*sign.Key, error) {
-	return sign.ReadKeyFile(k.Path(identity), k.Ask)
-}
-
-// Signer picks the key to act with in a role: the one named, or the only one on this machine whose
-// identity has the role in the trust file. The key itself must be the identity's: names prove nothing.
-func (k Keys) Signer(t *trust.Trust, role, as string) (identity string, signer *sign.Key, err error) {
+// Signer picks what to sign with in a role: the identity named, or the only one on this machine that
+// has the role in the trust file. The key itself, or whom certificates name, must be the identity's: names of files prove nothing.
+func (k Keys) Signer(ctx context.Context, t *trust.Trust, role, as string) (identity string, signer sign.Signer, err error) {
 	names, err := k.Names()
 	if err != nil {
 		return "", nil, err
@@ -108,7 +109,7 @@ func (k Keys) Signer(t *trust.Trust, role, as string) (identity string, signer *
 		return "", nil, &gate.Refusal{Code: "signer-missing", Where: k.Path(as), What: "this machine has no key called " + as,
 			Expected: "one of " + orNone(names), Fix: "give the name of a key on this machine; sello key list shows them"}
 	}
-	if signer, err = k.Read(as); err != nil {
+	if signer, err = k.open(ctx, t, as); err != nil {
 		return "", nil, err
 	}
 	owner, ok := t.ByKeyID(signer.KeyID())

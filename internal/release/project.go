@@ -22,6 +22,7 @@ import (
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/sign/keyless"
 	"github.com/sello-release/sello/internal/source"
 	"github.com/sello-release/sello/internal/store"
 )
@@ -39,14 +40,15 @@ const maxReviewed = 1 << 20
 type Project struct {
 	Repo       *source.Repository
 	Engine     engine.Engine
-	CacheDir   string           // for materials; shared between projects
-	KeyDir     string           // where private keys are
-	Passphrase sign.Passphrase  // asks for the passphrase of an encrypted key
-	Events     flow.Sink        // what happens, as it happens
-	Now        func() time.Time // the clock, for sign-offs and expiry
-	Tool       string           // sello's own version, for provenance and SBOMs
-	Registry   registry.Options // how registries are talked to
-	Filter     flow.Filter      // keeps secrets out of logs, events and errors of steps
+	CacheDir   string              // for materials; shared between projects
+	KeyDir     string              // where private keys are
+	Passphrase sign.Passphrase     // asks for the passphrase of an encrypted key
+	Token      keyless.TokenSource // finds the token that certificates are issued for
+	Events     flow.Sink           // what happens, as it happens
+	Now        func() time.Time    // the clock, for sign-offs and expiry
+	Tool       string              // sello's own version, for provenance and SBOMs
+	Registry   registry.Options    // how registries are talked to
+	Filter     flow.Filter         // keeps secrets out of logs, events and errors of steps
 
 	Symbols         func(ctx context.Context, program string) ([]byte, error) // of a program that may be hostile: see vuln.Options
 	Vulnerabilities string                                                    // database of vulnerabilities where the definition names none: a folder or a URL

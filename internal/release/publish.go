@@ -35,7 +35,7 @@ type Released struct {
 }
 
 // Release makes a promoted version official. The order is the promise: sign-offs still hold, production
-// is verified from the outside, then the tag, then the release statement, then the markers. Each part is
+// is verified from the outside, everything is signed, then the tag, then the release statement, then the markers. Each part is
 // recognised when it is there already, so a crash anywhere is mended by running it again.
 func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	c, s, _, to, err := p.signedOff(ctx, file)
@@ -45,11 +45,11 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err := checkPromoted(ctx, s, to, c.Path); err != nil {
 		return nil, err
 	}
-	identity, signer, err := p.Keys(c.Definition.Project).Signer(c.Trust, "builder", "")
+	identity, signer, err := p.Keys(c.Definition.Project).Signer(ctx, c.Trust, "builder", "")
 	if err != nil {
 		return nil, err
 	}
-	logKey, err := p.logSigner(c.Trust)
+	logKey, err := p.logSigner(ctx, c.Trust)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +58,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		return nil, err
 	}
 	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: store.Place(to.Bucket, to.Prefix())}
+	var statement []byte
 	images := func(name string, do func() error) step {
 		return step{name, do, len(s.list.Images) == 0}
 	}
@@ -67,9 +68,10 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		images("check tags of images", func() error { return p.checkTags(ctx, copies(s.list)) }),
 		step{"dependencies", func() error { return p.dependenciesBefore(ctx, c, s, to, policies) }, len(policies) == 0},
 		step{"known vulnerabilities", func() error { return p.attestVulnerabilities(ctx, c, s, to, signer) }, !c.looksForVulnerabilities()},
-		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		step{"versions of the trust file", func() error { return p.publishTrust(ctx, c, to) }, c.Trust.Previous == ""},
-		step{name: "release statement", do: func() error { return p.statement(ctx, c, s, to, signer) }},
+		step{name: "sign release statement", do: func() (err error) { statement, err = p.signStatement(ctx, c, s, to, signer); return err }},
+		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
+		step{name: "release statement", do: func() error { return putStatement(ctx, to, statement) }},
 		step{"transparency log", func() error { return p.enterLog(ctx, c, s, to, logKey) }, logKey == nil},
 		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
 		images("release statement and sign-offs of images", func() error { return p.attachRelease(ctx, s, to) }),
@@ -112,7 +114,7 @@ func checkPromoted(ctx context.Context, s *staged, to store.ReleaseLayout, file 
 }
 
 // tag makes the annotated, signed tag, and pushes it when the definition names a remote.
-func (p *Project) tag(ctx context.Context, c *Candidate, identity string, signer *sign.Key) (pushed bool, err error) {
+func (p *Project) tag(ctx context.Context, c *Candidate, identity string, signer sign.Signer) (pushed bool, err error) {
 	message := c.Definition.Project + " " + c.Release.Version + "\n"
 	if c.Release.Notes != "" {
 		notes, err := p.notes(ctx, c)
@@ -125,33 +127,41 @@ func (p *Project) tag(ctx context.Context, c *Candidate, identity string, signer
 	if name == "" || email == "" {
 		name, email = identity, identity+"@localhost"
 	}
-	err = p.Repo.CreateTag(ctx, source.TagRequest{Name: c.TagName(), Commit: c.Commit.ID, Message: message, Tagger: name, Email: email, Time: p.Now(), Signer: signer.Private()})
+	err = p.Repo.CreateTag(ctx, source.TagRequest{Name: c.TagName(), Commit: c.Commit.ID, Message: message, Tagger: name, Email: email, Time: p.Now(), Signer: tagSigner(signer)})
 	if err != nil || c.Definition.Tag.Remote == "" {
 		return false, err
 	}
 	return true, p.Repo.PushTag(ctx, c.Definition.Tag.Remote, c.TagName())
 }
 
-// statement signs the list of all files of the release and publishes it, unless it is there.
-func (p *Project) statement(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, signer sign.Signer) error {
+// signStatement signs the list of all files of the release; nil when it is published already.
+func (p *Project) signStatement(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, signer sign.Signer) ([]byte, error) {
 	files, err := publishedFiles(ctx, s, to)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	statement, err := attest.NewRelease(files, purl(c))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	payload, err := statement.Encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if old, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle); err == nil {
-		return sameStatement(old, payload, c, to)
+		return nil, sameStatement(old, payload, c, to)
 	}
 	bundle, err := sign.SignStatement(ctx, signer, attest.PayloadType, payload)
 	if err != nil {
-		return fmt.Errorf("sign release statement: %w", err)
+		return nil, fmt.Errorf("sign release statement: %w", err)
+	}
+	return bundle, nil
+}
+
+// putStatement publishes the release statement, unless it is there.
+func putStatement(ctx context.Context, to store.ReleaseLayout, bundle []byte) error {
+	if bundle == nil {
+		return nil
 	}
 	return to.Bucket.Put(ctx, to.Statement(), bytes.NewReader(bundle), store.PutOptions{Exclusive: true, ContentType: "application/json"})
 }

@@ -43,8 +43,11 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	identity, signer, err := p.Keys(c.Definition.Project).Signer(c.Trust, "manager", o.As)
+	identity, signer, err := p.Keys(c.Definition.Project).Signer(ctx, c.Trust, "manager", o.As)
 	if err != nil {
+		return nil, err
+	}
+	if err := ready(ctx, signer); err != nil {
 		return nil, err
 	}
 	staging, _, err := p.buckets(c.Definition)
@@ -86,7 +89,7 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 
 // writeSignOff signs and stores a sign-off. A later one by the same identity takes the place of the
 // earlier: one identity counts once.
-func (p *Project) writeSignOff(ctx context.Context, c *Candidate, s *staged, identity string, signer *sign.Key, o SignOffOptions) error {
+func (p *Project) writeSignOff(ctx context.Context, c *Candidate, s *staged, identity string, signer sign.Signer, o SignOffOptions) error {
 	now := p.Now().UTC()
 	statement, err := attest.NewSignOff(attest.SignOff{
 		Stage: s.digestName(), Project: c.Definition.Project, Version: c.Release.Version, Identity: identity, Role: "manager",

@@ -43,7 +43,7 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, signer, err := p.Keys(c.Definition.Project).Signer(c.Trust, "builder", "")
+	_, signer, err := p.Keys(c.Definition.Project).Signer(ctx, c.Trust, "builder", "")
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,9 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 		return nil, err
 	}
 	if !already {
+		if err := ready(ctx, signer); err != nil {
+			return nil, err
+		}
 		if s, err = p.stageNow(ctx, c, staging, work, signer); err != nil {
 			return nil, err
 		}

@@ -36,7 +36,7 @@ func TestStatementConflict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, builder, err := p.Keys("hello").Signer(c.Trust, "builder", "")
+	_, builder, err := p.Keys("hello").Signer(ctx, c.Trust, "builder", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestStatementConflict(t *testing.T) {
 }
 
 // signed makes a release statement.
-func signed(t *testing.T, by *sign.Key, files []attest.Subject, purl string) []byte {
+func signed(t *testing.T, by sign.Signer, files []attest.Subject, purl string) []byte {
 	t.Helper()
 	statement, err := attest.NewRelease(files, purl)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
@@ -41,17 +42,25 @@ func openLog(b store.Bucket, t *trust.Trust) (*tlog.Log, error) {
 }
 
 // logSigner gives the key that signs the log; nil when the project has no log.
-func (p *Project) logSigner(t *trust.Trust) (*sign.Key, error) {
+func (p *Project) logSigner(ctx context.Context, t *trust.Trust) (sign.Holder, error) {
 	if len(t.Role(trust.RoleLog)) == 0 {
 		return nil, nil //nolint:nilnil // a project may have no log
 	}
-	_, key, err := p.Keys(t.Project).Signer(t, trust.RoleLog, "")
-	return key, err
+	identity, signer, err := p.Keys(t.Project).Signer(ctx, t, trust.RoleLog, "")
+	if err != nil {
+		return nil, err
+	}
+	key, ok := signer.(sign.Holder)
+	if !ok {
+		return nil, &gate.Refusal{Code: "log-key", Class: gate.Usage, Where: identity, What: "a transparency log signs with Ed25519", Expected: "an Ed25519 key", Actual: "a signer without a key of its own",
+			Fix: "make one: sello key new NAME --role " + trust.RoleLog}
+	}
+	return key, nil
 }
 
 // enterLog adds all that is signed of the release to the transparency log, the release statement last, and publishes the proof that
 // it is there. Before, the log has to be what it was when this checkout saw it last.
-func (p *Project) enterLog(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, key *sign.Key) error {
+func (p *Project) enterLog(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, key sign.Holder) error {
 	l, err := openLog(to.Bucket, c.Trust)
 	if err != nil || l == nil {
 		return err

@@ -164,7 +164,7 @@ func (p *Project) SignTrust(ctx context.Context, as string) (*TrustSigned, error
 		return nil, err
 	}
 	shareRoot(before, t)
-	identity, key, err := p.Keys(t.Project).Signer(before, trust.RoleManager, as)
+	identity, key, err := p.Keys(t.Project).Signer(ctx, before, trust.RoleManager, as)
 	if err != nil {
 		return nil, err
 	}

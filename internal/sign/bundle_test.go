@@ -94,6 +94,9 @@ type brokenSigner struct {
 
 func (b brokenSigner) KeyID() string                                { return b.id }
 func (b brokenSigner) Sign(context.Context, []byte) ([]byte, error) { return b.sig, b.err }
+func (b brokenSigner) Bundle(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	return KeyBundle(ctx, b, payloadType, payload)
+}
 
 func TestSignStatementRefuses(t *testing.T) {
 	t.Parallel()

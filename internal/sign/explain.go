@@ -276,7 +276,7 @@ func (q inquiry) notFuture(times []time.Time) error {
 
 // log holds that a log that the root names has an entry of this very signature.
 func (q inquiry) log(_ *x509.Certificate, content verify.VerificationContent) error {
-	if !q.root.hasLogs() {
+	if !q.root.hasLogs() || q.root.mayBeUnlogged(q.entity) {
 		return nil
 	}
 	entries, err := q.entity.TlogEntries()

@@ -94,9 +94,17 @@ func (k *Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	return k.private.Sign(rand.Reader, sum[:], crypto.SHA256)
 }
 
+// Bundle signs a payload.
+func (k *Key) Bundle(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	return KeyBundle(ctx, k, payloadType, payload)
+}
+
 // PublicPEM gives the public key as PEM ("PUBLIC KEY"), as trust.yaml holds it.
-func (k *Key) PublicPEM() ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(k.Public())
+func (k *Key) PublicPEM() ([]byte, error) { return PublicPEM(k.Public()) }
+
+// PublicPEM gives a public key as PEM ("PUBLIC KEY").
+func PublicPEM(key crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encode public key: %w", err)
 	}

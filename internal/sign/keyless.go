@@ -119,7 +119,7 @@ func (r *Root) witness(w *Witnessed, entity *bundle.Bundle, b *Bundle, material 
 	} else if b.Envelope.PayloadType != attest.PayloadType {
 		return q.because(unsupportedPayload(b.Envelope.PayloadType))
 	}
-	v, err := verify.NewVerifier(material, r.demands(b)...)
+	v, err := verify.NewVerifier(material, r.demands(b, entity)...)
 	if err != nil {
 		return fmt.Errorf("verify bundle: %w", err)
 	}
@@ -138,9 +138,12 @@ func (r *Root) witness(w *Witnessed, entity *bundle.Bundle, b *Bundle, material 
 }
 
 // demands asks for everything that the root can check.
-func (r *Root) demands(b *Bundle) []verify.VerifierOption {
+func (r *Root) demands(b *Bundle, entity *bundle.Bundle) []verify.VerifierOption {
 	options := []verify.VerifierOption{verify.WithObserverTimestamps(1), verify.WithoutStatementPredicate()}
-	if r.hasLogs() {
+	switch {
+	case r.mayBeUnlogged(entity):
+		options[0] = verify.WithSignedTimestamps(1)
+	case r.hasLogs():
 		options = append(options, verify.WithTransparencyLog(1))
 	}
 	if r.hasCT() && b.Certificate {

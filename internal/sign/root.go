@@ -1,13 +1,17 @@
 package sign
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/strictjson"
+	"github.com/sello-release/sello/internal/trust"
 )
 
 // MaxRoot bounds a trusted root that is read, in bytes.
@@ -16,7 +20,50 @@ const MaxRoot = 4 << 20
 // Root is a Sigstore instance's trusted root: the certificate authorities, transparency logs and timestamp authorities
 // whose word counts, each with the time in which it does. It is safe for use by several goroutines.
 type Root struct {
-	material *root.TrustedRoot
+	material    *root.TrustedRoot
+	logOptional bool
+}
+
+// RootOf gives the trusted root that a trust file names, once its content was set. It refuses with
+// trusted-root-missing when it was not, and with trusted-root-invalid.
+func RootOf(t *trust.Trust) (*Root, error) {
+	data := t.Root()
+	if data == nil {
+		r := &gate.Refusal{Code: "trusted-root-missing", Class: gate.Usage, What: "the trusted root that judges certificates is not at hand",
+			Fix: "put the file beside trust.yaml, where it lies in the repository, or name it with --trusted-root"}
+		if t.TrustedRoot != nil {
+			r.Expected = t.TrustedRoot.File + ", " + t.TrustedRoot.Digest
+		}
+		return nil, r
+	}
+	r, err := ParseRoot(data)
+	if err != nil {
+		return nil, err
+	}
+	r.logOptional = t.TrustedRoot.Fallback == trust.TimestampOnly && r.hasClocks()
+	return r, nil
+}
+
+// LogOptional reports whether a bundle counts without a log entry: the trust file says so, and the root names timestamp authorities.
+func (r *Root) LogOptional() bool { return r.logOptional }
+
+// Issued holds that the certificate comes from one of the root's authorities and is valid at a time, and says whom it
+// names. It refuses, by code: cert-untrusted, cert-outside-validity, no-trusted-signer.
+func (r *Root) Issued(leaf *x509.Certificate, at time.Time) (trust.Keyless, error) {
+	if err := (inquiry{root: r, material: r.material}).chain(leaf, nil); err != nil {
+		return trust.Keyless{}, err
+	}
+	if at.Before(leaf.NotBefore.Add(-clockSkew)) || at.After(leaf.NotAfter) {
+		return trust.Keyless{}, refuse("cert-outside-validity", "the certificate is not valid now", span(leaf.NotBefore, leaf.NotAfter), stamp(at), "check this machine's clock")
+	}
+	who, _, err := certified(leaf)
+	return who, err
+}
+
+// mayBeUnlogged reports whether a bundle without a log entry is one that counts.
+func (r *Root) mayBeUnlogged(b *bundle.Bundle) bool {
+	entries, err := b.TlogEntries()
+	return r.logOptional && err == nil && len(entries) == 0
 }
 
 // ParseRoot reads a trusted_root.json (application/vnd.dev.sigstore.trustedroot+json;version=0.1). It refuses with
@@ -36,7 +83,7 @@ func ParseRoot(data []byte) (*Root, error) {
 	if err != nil {
 		return nil, refused(err)
 	}
-	r := &Root{material}
+	r := &Root{material: material}
 	switch {
 	case len(material.FulcioCertificateAuthorities()) == 0:
 		return nil, refused(errors.New("it names no certificate authority"))

@@ -29,8 +29,17 @@ import (
 	"github.com/sello-release/sello/internal/trust"
 )
 
-// Signer holds a private key, here or elsewhere.
+// Signer signs as one identity, whose key is in a file, in hardware or with a service, or whom certificates name.
+// It is safe for use by several goroutines.
 type Signer interface {
+	// KeyID names who signs, as trust.ByKeyID knows them: trust.KeyID of the key, or trust.Keyless.ID.
+	KeyID() string
+	// Bundle signs a payload and gives the bytes of a Sigstore bundle, verified.
+	Bundle(ctx context.Context, payloadType string, payload []byte) ([]byte, error)
+}
+
+// Holder holds a private key, here or elsewhere.
+type Holder interface {
 	// Public gives the public key.
 	Public() crypto.PublicKey
 	// KeyID names the public key: trust.KeyID of Public.
@@ -40,7 +49,7 @@ type Signer interface {
 }
 
 // SignStatement signs a payload, which has to be canonical JSON (attest's Encode), and gives
-// the bytes of a Sigstore bundle. The signature is verified before the bundle is
+// the bytes of a Sigstore bundle. What was signed is verified before the bundle is
 // given out, so that a broken signer never leaves a bundle behind.
 func SignStatement(ctx context.Context, signer Signer, payloadType string, payload []byte) ([]byte, error) {
 	canonical, err := jcs.Transform(payload)
@@ -50,6 +59,11 @@ func SignStatement(ctx context.Context, signer Signer, payloadType string, paylo
 	if !bytes.Equal(canonical, payload) {
 		return nil, errors.New("sign statement: the payload is not canonical JSON")
 	}
+	return signer.Bundle(ctx, payloadType, payload)
+}
+
+// KeyBundle is a Signer's Bundle for who holds a key.
+func KeyBundle(ctx context.Context, signer Holder, payloadType string, payload []byte) ([]byte, error) {
 	id, err := trust.KeyID(signer.Public())
 	if err != nil {
 		return nil, fmt.Errorf("sign statement: %w", err)

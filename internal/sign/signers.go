@@ -24,18 +24,7 @@ type Signers struct {
 
 // SignersOf gives the identities that have one of the roles; without a role, all.
 func SignersOf(t *trust.Trust, roles ...string) *Signers {
-	return &Signers{keys: t.KeysOf(roles...), keyless: t.KeylessOf(roles...), root: sync.OnceValues(func() (*Root, error) {
-		data := t.Root()
-		if data == nil {
-			r := &gate.Refusal{Code: "trusted-root-missing", Class: gate.Usage, What: "a certificate signed, and the trusted root that judges certificates is not at hand",
-				Fix: "put the file beside trust.yaml, where it lies in the repository, or name it with --trusted-root"}
-			if t.TrustedRoot != nil {
-				r.Expected = t.TrustedRoot.File + ", " + t.TrustedRoot.Digest
-			}
-			return nil, r
-		}
-		return ParseRoot(data)
-	})}
+	return &Signers{keys: t.KeysOf(roles...), keyless: t.KeylessOf(roles...), root: sync.OnceValues(func() (*Root, error) { return RootOf(t) })}
 }
 
 // Verify verifies a bundle's statement. It gives who signed, as trust.ByKeyID knows them, and what. A key is

@@ -158,6 +158,9 @@ func (c checker) trustedRoot() {
 	if c.doc.Has("trusted-root.file") && (!fs.ValidPath(p.File) || p.File == "." || strings.ContainsAny(p.File, "\\\x00:")) {
 		c.refuse("trusted-root.file", "trust-root", "this is not the path of a file in the repository", "a relative path with slashes and without ..", fmt.Sprintf("%.200q", p.File), "")
 	}
+	if c.doc.Has("trusted-root.fallback") && p.Fallback != TimestampOnly {
+		c.refuse("trusted-root.fallback", "trust-root", "this is no fallback", TimestampOnly+", or no fallback at all", fmt.Sprintf("%.100q", p.Fallback), "")
+	}
 	if c.doc.Has("trusted-root.digest") && !previous.MatchString(p.Digest) {
 		c.refuse("trusted-root.digest", "trust-root", "this is not the digest of a file", "sha256: and 64 lower-case hexadecimal digits", fmt.Sprintf("%.100q", p.Digest), "")
 	}

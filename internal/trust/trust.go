@@ -85,7 +85,12 @@ type Pinned struct {
 	File string `yaml:"file" example:"trusted_root.json"`
 	// Digest is the SHA-256 of its content.
 	Digest string `yaml:"digest" jsonschema:"pattern=^sha256:[0-9a-f]{64}$"`
+	// Fallback says what counts while the transparency log is down: timestamp-only are bundles with a signed timestamp and no log entry. Default: none, signing waits for the log.
+	Fallback string `yaml:"fallback,omitempty" jsonschema:"enum=timestamp-only"`
 }
+
+// TimestampOnly is the one fallback: bundles without a log entry count.
+const TimestampOnly = "timestamp-only"
 
 // Role says who has a role.
 type Role struct {
