@@ -23,16 +23,16 @@ func TestKeylessSessions(t *testing.T) {
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
 		"trusted_root.json": i.Root, "signing_config.json": i.Config,
-		"log_down.json":     keylesstest.Config(t, i.Fulcio, "http://127.0.0.1:1", i.Clock),
-		"clock_down.json":   keylesstest.Config(t, i.Fulcio, i.Rekor, "http://127.0.0.1:1"),
-		"fulcio_down.json":  keylesstest.Config(t, "http://127.0.0.1:1", i.Rekor, i.Clock),
-		"builder.token":     []byte(i.Token(t, "builder@hello.example", nil)),
-		"manager.token":     []byte(i.Token(t, "manager@hello.example", nil)),
-		"stranger.token":    []byte(i.Token(t, "stranger@hello.example", nil)),
-		"expired.token":     []byte(i.Token(t, "builder@hello.example", map[string]any{"exp": 1})),
-		"audience.token":    []byte(i.Token(t, "builder@hello.example", map[string]any{"aud": "other"})),
-		"unsigned.token":    []byte(i.Token(t, "builder@hello.example", nil) + "AAAA"),
-		"no.token":          []byte("x"),
+		"log_down.json":    keylesstest.Config(t, i.Fulcio, "http://127.0.0.1:1", i.Clock),
+		"clock_down.json":  keylesstest.Config(t, i.Fulcio, i.Rekor, "http://127.0.0.1:1"),
+		"fulcio_down.json": keylesstest.Config(t, "http://127.0.0.1:1", i.Rekor, i.Clock),
+		"builder.token":    []byte(i.Token(t, "builder@hello.example", nil)),
+		"manager.token":    []byte(i.Token(t, "manager@hello.example", nil)),
+		"stranger.token":   []byte(i.Token(t, "stranger@hello.example", nil)),
+		"expired.token":    []byte(i.Token(t, "builder@hello.example", map[string]any{"exp": 1})),
+		"audience.token":   []byte(i.Token(t, "builder@hello.example", map[string]any{"aud": "other"})),
+		"unsigned.token":   []byte(i.Token(t, "builder@hello.example", nil) + "AAAA"),
+		"no.token":         []byte("x"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)

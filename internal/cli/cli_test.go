@@ -159,7 +159,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"key trust a b c", "3: a b c"},
 		{"key show", "takes NAME"},
 		{"key list x", "takes no arguments"},
-		{"schema a b", "takes [sello|release|trust|dependencies|approval]"},
+		{"schema a b", "takes [sello|release|trust|dependencies|approval|policy]"},
 		{"schema trsut", "did you mean trust?"},
 		{"verify", "takes FILE|FOLDER|URL"},
 		{"verify no-such-file", "there is no no-such-file"},
