@@ -106,7 +106,7 @@ func releasedForGood(t *testing.T, p *Project, status func() Status, stage strin
 	}
 	inTree(t, p, TrustFile, strings.ReplaceAll(string(trusted), "https://example.com/hello", "https://example.com/elsewhere"))
 	inGit(t, p, "commit", "-qam", "moved")
-	if s := status(); s.State != StateReleased || !strings.Contains(s.Detail, production) || !strings.Contains(s.Detail, "trust-source-mismatch") || s.Next != "" {
+	if s := status(); s.State != StateReleased || !strings.Contains(s.Detail, production) || !strings.Contains(s.Detail, "trust-fork") || s.Next != "" {
 		t.Errorf("after the source moved: %+v", s)
 	}
 	inGit(t, p, "reset", "-q", "--hard", "HEAD~1")

@@ -42,6 +42,11 @@ func (p *Project) followTrust(ctx context.Context, tip string, t *trust.Trust, d
 		shareRoot(known, t)
 	}
 	_, _, err = chain.Follow(known, files)
+	var r *gate.Refusal
+	if errors.As(err, &r) && r.Code == "trust-fork" {
+		r.Where, r.What = TrustFile, "the trust file is another one than this checkout released with, and has the same version"
+		r.Fix = fmt.Sprintf("a change is the next version: set version: %d and previous: sha256:%s, then sello trust sign", known.Version+1, known.Digest())
+	}
 	return err
 }
 
