@@ -111,11 +111,14 @@ func (a *app) showAudit(l *release.LogAudit) {
 	}
 	a.printf("entries   %d under %s\n", l.Size, l.Root)
 	a.printf("releases  %s\n", orNone(l.Releases))
+	if len(l.Promoted) > 0 {
+		a.printf("promoted  %s, not released yet\n", orNone(l.Promoted))
+	}
 	if l.Compared > 0 {
 		a.printf("compared  with %s\n", count(l.Compared, "earlier checkpoint"))
 	}
 	if l.Err() == nil {
-		a.printf("GOOD      every entry has its file, and every release its entries\n")
+		a.printf("GOOD      every entry has its file, and every release its files and entries; what is in them, sello verify looks at\n")
 	}
 }
 

@@ -121,6 +121,9 @@ than the one that you give.`,
 			if err != nil {
 				return err
 			}
+			if len(files.Versions()) == 0 {
+				return usage("there is no trust file in "+args[0], "give the folder of a checkout, or of a release that was downloaded; a release that was made with the first version has none")
+			}
 			last, steps, err := chain.Follow(have, files)
 			if err != nil {
 				return err

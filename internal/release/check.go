@@ -53,7 +53,9 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 		case strings.HasPrefix(p.repoPath(name), deps.Folder+"/"):
 			_, err = deps.ParseApproval(name, data)
 		case filepath.Base(name) == TrustFile:
-			trusted, err = p.checkTrust(name, data)
+			if trusted, err = p.checkTrust(name, data); err == nil && p.repoPath(name) == TrustFile {
+				err = p.followDraft(trusted, data)
+			}
 		default:
 			if def, err = p.checkDefinition(name, data); err == nil {
 				err = p.patternsMatch(ctx, name, data)

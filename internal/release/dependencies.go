@@ -60,9 +60,13 @@ func (p *Project) dependencyPolicies(ctx context.Context, c *Candidate) (policie
 	if len(out) > 0 {
 		return out, nil
 	}
-	earlier, err := p.earlier(ctx, c.Tip, c.Release.Version)
-	if err != nil || len(earlier) == 0 {
+	earlier, err := p.earlier(ctx, c)
+	if err != nil {
 		return nil, err
+	}
+	earlier = append(earlier, p.published(ctx, c)...)
+	if len(earlier) == 0 {
+		return nil, nil
 	}
 	had, err := p.Repo.Having(ctx, slices.Collect(commitsOf(earlier)), deps.FileName)
 	if err != nil || len(had) == 0 {
@@ -102,19 +106,27 @@ func commitsOf(all []proposed) func(func(string) bool) {
 	}
 }
 
-// earlier gives the versions below another that have a release file on the branch, newest first. One that cannot be read is passed over.
-func (p *Project) earlier(ctx context.Context, tip, version string) ([]proposed, error) {
-	files, err := p.Repo.ReadFolder(ctx, tip, definition.ReleaseDir, func(name string) bool {
+// earlier gives the versions below the candidate's that have a release file on the branch or a tag, newest first. A release file that
+// cannot be read is passed over.
+func (p *Project) earlier(ctx context.Context, c *Candidate) ([]proposed, error) {
+	below := func(v string) bool { return semver.IsValid(v) && semver.Compare(v, c.Release.Version) < 0 }
+	files, err := p.Repo.ReadFolder(ctx, c.Tip, definition.ReleaseDir, func(name string) bool {
 		v, ok := strings.CutSuffix(name, ".yaml")
-		return ok && semver.IsValid(v) && semver.Compare(v, version) < 0
+		return ok && below(v)
 	}, maxReviewed)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list earlier releases: %w", err)
 	}
+	tags, err := p.Repo.Tags(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list earlier releases: %w", err)
 	}
 	var out []proposed
+	for tag, commit := range tags {
+		if v, ok := strings.CutPrefix(tag, c.Definition.Tag.Prefix); ok && below(v) && files[v+".yaml"] == nil {
+			out = append(out, proposed{v, commit})
+		}
+	}
 	for name, data := range files {
 		if r, err := definition.ParseRelease(path.Join(definition.ReleaseDir, name), data); err == nil {
 			out = append(out, proposed{r.Version, r.Commit})
@@ -122,6 +134,38 @@ func (p *Project) earlier(ctx context.Context, tip, version string) ([]proposed,
 	}
 	slices.SortFunc(out, func(a, b proposed) int { return semver.Compare(b.version, a.version) })
 	return out, nil
+}
+
+// maxPublished bounds how many releases are looked at in production.
+const maxPublished = 20
+
+// published gives the newest releases in production below the candidate's version. Where production cannot be asked there are none: what
+// publishes asks it again.
+func (p *Project) published(ctx context.Context, c *Candidate) (out []proposed) {
+	_, production, err := p.buckets(c.Definition)
+	if err != nil {
+		return nil
+	}
+	refs, err := store.Releases(ctx, production, c.Definition.Project)
+	if err != nil {
+		return nil
+	}
+	for _, r := range slices.Backward(refs) {
+		if !r.Released || semver.Compare(r.Version, c.Release.Version) >= 0 {
+			continue
+		}
+		data, err := readObject(ctx, production, r.StageFile(), stage.MaxSize)
+		if err != nil {
+			continue
+		}
+		if list, err := stage.Decode(data); err == nil {
+			out = append(out, proposed{r.Version, orText(list.Source.Commit, list.Definition.Commit)})
+		}
+		if len(out) == maxPublished {
+			break
+		}
+	}
+	return out
 }
 
 // Dependencies is how the dependencies of a stage were judged.
@@ -163,7 +207,7 @@ func despite(err error, ignored []string) error {
 
 // policyChanges compares the released commit's policy with that of the version before.
 func (p *Project) policyChanges(ctx context.Context, c *Candidate, all policies, out *Dependencies) error {
-	earlier, err := p.earlier(ctx, c.Tip, c.Release.Version)
+	earlier, err := p.earlier(ctx, c)
 	if err != nil || len(earlier) == 0 {
 		return err
 	}

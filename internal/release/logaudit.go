@@ -10,13 +10,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/tlog"
+	"github.com/sello-release/sello/internal/tlog/bucket"
 	"github.com/sello-release/sello/internal/trust"
+	"github.com/sello-release/sello/verify"
 )
 
 // LogAudit is what was found in a project's transparency log, and beside it.
@@ -27,6 +30,7 @@ type LogAudit struct {
 	Root     string   `json:"root"`
 	Where    string   `json:"where"`
 	Releases []string `json:"releases"` // versions that are in production, and in the log
+	Promoted []string `json:"promoted"` // versions that are in production and not released yet
 	Compared int      `json:"compared"` // earlier checkpoints that the log was compared with
 
 	Checkpoint []byte `json:"checkpoint"` // to be kept, and compared with later
@@ -55,7 +59,7 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	if err != nil {
 		return nil, err
 	}
-	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}}
+	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}}
 	for _, name := range t.Role(trust.RoleLog) {
 		if key, ok := t.PublicKey(name); ok {
 			line, err := tlog.VerifierKey(l.Origin, key)
@@ -81,13 +85,22 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	if err != nil {
 		return nil, err
 	}
+	known := map[string]bool{bucket.Folder: true}
 	for _, r := range refs {
-		if !r.Released {
+		switch {
+		case r.Released:
+			if err := a.release(ctx, l, now, store.ReleaseLayout{Bucket: b, Project: t.Project, Version: r.Version}, logged, sign.SignersOf(t, trust.RoleBuilder)); err != nil {
+				return nil, err
+			}
+		case r.Promoted:
+			a.Promoted = append(a.Promoted, r.Version)
+		default:
 			continue
 		}
-		if err := a.release(ctx, l, now, store.ReleaseLayout{Bucket: b, Project: t.Project, Version: r.Version}, logged); err != nil {
-			return nil, err
-		}
+		known[r.Version] = true
+	}
+	if err := a.strangers(ctx, b, t.Project, known); err != nil {
+		return nil, err
 	}
 	a.withdrawn(t.Project, logged)
 	return a, nil
@@ -113,12 +126,15 @@ func (a *LogAudit) extends(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 }
 
 // release holds one release to the log, and takes what is of it out of logged.
-func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, logged map[tlog.Entry]bool) error {
+func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, logged map[tlog.Entry]bool, builders *sign.Signers) error {
 	infos, err := to.Bucket.List(ctx, to.Prefix())
 	if err != nil {
 		return err
 	}
-	good := true
+	good, err := a.files(ctx, to, infos, builders)
+	if err != nil {
+		return err
+	}
 	for _, info := range infos {
 		name := strings.TrimPrefix(info.Name, to.Prefix())
 		if !strings.HasSuffix(name, stage.BundleSuffix) {
@@ -150,6 +166,83 @@ func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 	}
 	if good {
 		a.Releases = append(a.Releases, to.Version)
+	}
+	return nil
+}
+
+// files compares the names of a release's files with those that its statement lists: their content is for sello verify.
+func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []store.Info, builders *sign.Signers) (good bool, err error) {
+	data, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
+	if err != nil {
+		return false, err
+	}
+	said, err := statedFiles(data, builders)
+	if err != nil {
+		a.bad = append(a.bad, fmt.Errorf("%s: %w", to.Statement(), err))
+		return false, nil
+	}
+	good = true
+	for _, info := range infos {
+		name := strings.TrimPrefix(info.Name, to.Prefix())
+		if !said[name] && name != stage.ReleaseBundle && name != tlog.ProofFile {
+			good = false
+			a.refuse("log-release-unlogged", info.Name, "this is in a release, and its release statement does not name it", "", name, "find out who put it there, and remove it")
+		}
+		delete(said, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		if !verify.IsImageName(name) {
+			good = false
+			a.refuse("log-release-missing", to.File(name), "a file of the release is not there any more", name, "", "put it back as it was")
+		}
+	}
+	return good, nil
+}
+
+// statedFiles gives the names in a release statement that a builder signed.
+func statedFiles(data []byte, builders *sign.Signers) (map[string]bool, error) {
+	b, err := sign.ParseBundle(data)
+	if err != nil {
+		return nil, err
+	}
+	_, payload, err := builders.Verify(b)
+	if err != nil {
+		return nil, err
+	}
+	statement, err := attest.Decode[attest.Release](payload, attest.ReleaseType)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, s := range statement.Subject {
+		out[s.Name] = true
+	}
+	return out, nil
+}
+
+// strangers refuses folders beside the releases that are none, and markers that name no release.
+func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string, known map[string]bool) error {
+	infos, err := b.List(ctx, project+"/")
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, info := range infos {
+		name, _, folder := strings.Cut(strings.TrimPrefix(info.Name, project+"/"), "/")
+		if seen[name] || folder && known[name] {
+			continue
+		}
+		seen[name] = true
+		if folder {
+			a.refuse("log-release-unlogged", project+"/"+name+"/", "this is in production, and is neither a release nor the log", "", info.Name, "find out who put it there, and remove it")
+			continue
+		}
+		version, err := store.ReadMarker(ctx, b, project, name)
+		if err != nil {
+			a.bad = append(a.bad, err)
+		} else if version != "" && !slices.Contains(a.Releases, version) {
+			a.refuse("log-release-unlogged", info.Name, "a marker names a version that is no release in the log", "one of "+orNone(a.Releases), version, "find out who moved it; sello release moves markers to releases that are good")
+		}
 	}
 	return nil
 }
@@ -203,7 +296,14 @@ func (p *Project) AuditLog(ctx context.Context, t *trust.Trust, since ...[]byte)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	return AuditLog(ctx, production, t, since...)
+	a, err := AuditLog(ctx, production, t, since...)
+	if err != nil || a.Err() != nil || a.Size == 0 {
+		return a, err
+	}
+	if err := writeFile(file, a.Checkpoint); err != nil {
+		return nil, fmt.Errorf("keep checkpoint: %w", err)
+	}
+	return a, nil
 }
 
 // AuditLogAt is AuditLog for a bucket by its URL; relative ones are below dir.

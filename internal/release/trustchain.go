@@ -19,14 +19,30 @@ import (
 	"github.com/sello-release/sello/internal/trust/chain"
 )
 
-// followTrust holds the trust file of a commit to the versions before it: the one that this checkout released with last, or else the
-// first that the repository has. A first version has nothing before it.
+// followTrust holds the trust file of a commit to the versions before it.
 func (p *Project) followTrust(ctx context.Context, tip string, t *trust.Trust, data []byte) error {
+	return p.follow(t, func() (chain.Files, error) { return p.trustFiles(ctx, tip, t, data) })
+}
+
+// followDraft is followTrust for the working tree.
+func (p *Project) followDraft(t *trust.Trust, data []byte) error {
+	return p.follow(t, func() (chain.Files, error) {
+		files, err := readFolder(filepath.Join(p.Repo.Root(), chain.Folder))
+		if err == nil {
+			files[chain.FileName(t.Version)] = data
+		}
+		return files, err
+	})
+}
+
+// follow holds a trust file to the version that this checkout released with last, or else to the first of the versions that there are. A
+// first version has nothing before it.
+func (p *Project) follow(t *trust.Trust, read func() (chain.Files, error)) error {
 	known, err := p.knownTrust(t)
 	if err != nil || known == nil && t.Previous == "" {
 		return err
 	}
-	files, err := p.trustFiles(ctx, tip, t, data)
+	files, err := read()
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (l *Log) read(ctx context.Context, name string, limit int64) (data []byte, 
 	return data, version, nil
 }
 
-func (l *Log) where(name string) string { return l.String() + name }
+func (l *Log) where(name string) string { return strings.TrimSuffix(l.String(), "/") + "/" + name }
 
 // tilePath is an object's name (C2SP tlog-tiles, section "Merkle Tree"): the library has the height in it and calls entries data.
 func tilePath(t tlog.Tile) string {

@@ -63,6 +63,9 @@ func readFolder(ctx context.Context, dir string) ([]Target, error) {
 	if len(w.targets) == 0 || w.layout == "." {
 		return unpacked(ctx, dir, nil)
 	}
+	if err := w.unpack(); err != nil {
+		return nil, err
+	}
 	w.targets[0].Notes = append(w.targets[0].Notes, w.notes()...)
 	return w.targets, nil
 }
@@ -125,6 +128,30 @@ func (w *walker) take(p, name string) error {
 	return nil
 }
 
+// unpack looks into the archives that no document there describes. Those into which nobody can look stay to be named.
+func (w *walker) unpack() error {
+	var left []packed
+	for _, f := range w.archives {
+		if slices.ContainsFunc(w.targets, func(t Target) bool { return t.hashes[f.sha256] }) {
+			continue
+		}
+		found, err := unpacked(w.ctx, filepath.Join(w.dir, filepath.FromSlash(f.name)), nil)
+		switch {
+		case w.ctx.Err() != nil:
+			return w.ctx.Err()
+		case err != nil:
+			left = append(left, f)
+			continue
+		}
+		for i := range found {
+			found[i].Name = f.name
+		}
+		w.targets = append(w.targets, found...)
+	}
+	w.archives = left
+	return nil
+}
+
 // within holds for a link to something in the folder, which is found there.
 func (w *walker) within(p string, e fs.DirEntry) bool {
 	if e.Type()&fs.ModeSymlink == 0 {
@@ -156,7 +183,7 @@ func (w *walker) notes() (notes []string) {
 		what  string
 		names []string
 	}{
-		{"archives; give their bills of materials", names(w.archives)},
+		{"archives that cannot be looked into, or have nothing that could be looked up; give their bills of materials", names(w.archives)},
 		{"programs that do not say what is in them (not of Go, or without build information)", names(w.programs)},
 		{"links out of the folder, pipes and devices", w.links},
 	} {

@@ -162,6 +162,8 @@ var texts = map[string]text{
 	"log-key":                       {"a transparency log signs with Ed25519", "make such a key: sello key new NAME --role log"},
 	"log-missing":                   {"", ""},
 	"log-proof-invalid":             {"the proof that a signature or a release is in a transparency log is malformed, or leads to no log that is trusted", "get the file and its bundle, or the release, again; for a bundle also the trusted root of the Sigstore instance that was signed with"},
+	"log-release-missing":           {"the transparency log, or a release statement, names what production has not, or has changed", "find out who took it away; put the files back as they were"},
+	"log-release-unlogged":          {"something is in production that the transparency log, or its release statement, does not know", "if the project released it, have it released again: sello release; else find out who put it there, and do not use it"},
 	"log-proof-missing":             {"nothing proves that a release is in the project's transparency log", "download the release whole; a release of before the log gets its proof by sello release"},
 	"manifest-invalid":              {"an image manifest, an index or a list of referrers is malformed, or could be read in two ways", "do not use it; build the image again, or ask its publisher"},
 	"manifest-registries":           {"a release's images cannot be written as one promotion manifest", "give all images the same registries and a staging repository, or promote without a manifest"},

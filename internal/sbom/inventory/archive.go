@@ -132,6 +132,21 @@ func (l *looker) broken(err error) error {
 	return damaged("%v", err)
 }
 
+// behind reads r to its end, and reports whether there is more than zeros.
+func behind(r io.Reader) (more bool, err error) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := r.Read(buf)
+		more = more || bytes.ContainsFunc(buf[:n], func(c rune) bool { return c != 0 })
+		if errors.Is(err, io.EOF) {
+			return more, nil
+		}
+		if err != nil {
+			return more, err
+		}
+	}
+}
+
 func (l *looker) tar(n *node, r io.Reader, depth int) error {
 	if n.format == "" {
 		n.format = formatTar
@@ -145,8 +160,12 @@ func (l *looker) tar(n *node, r io.Reader, depth int) error {
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			if _, err := io.Copy(io.Discard, r); err != nil { // the checksum behind it
+			more, err := behind(r) // and the checksum behind it
+			if err != nil {
 				return l.broken(err)
+			}
+			if more {
+				n.notes = append(n.notes, "the archive goes on after its end: what follows is not read, and some programs would")
 			}
 			if !end.marked() {
 				n.notes = append(n.notes, noEnd)
