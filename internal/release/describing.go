@@ -2,9 +2,6 @@ package release
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/pack"
 	"github.com/sello-release/sello/internal/sbom"
@@ -295,8 +293,8 @@ func (a *assembly) moduleSums() moduleSums {
 	sums := moduleSums{}
 	for _, name := range a.buildNames() {
 		for _, m := range a.of(name).modules.Materials {
-			if sum, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(m.Digest["dirHash"], "h1:")); err == nil && len(sum) == sha256.Size {
-				sums[m.Name] = hex.EncodeToString(sum)
+			if hash := m.Digest["dirHash"]; digest.IsSHA256(hash) {
+				sums[m.Name] = hash
 			}
 		}
 	}
