@@ -10,6 +10,7 @@ import (
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/trust/chain"
 )
@@ -45,7 +46,8 @@ func (v *verifier) follow(ctx context.Context, src Source) error {
 		v.builders = sign.SignersOf(t, trust.RoleBuilder)
 		v.builders.Now = v.Now
 	}
-	return v.openLog()
+	v.log, err = tlog.IdentityOf(v.trust)
+	return err
 }
 
 func readVersion(ctx context.Context, src Source, name string) ([]byte, error) {

@@ -2,31 +2,12 @@ package verify
 
 import (
 	"cmp"
-	"crypto"
-	"maps"
-	"slices"
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/tlog"
-	"github.com/sello-release/sello/internal/trust"
 )
-
-// openLog takes the keys of the project's transparency log from the trust file.
-func (v *verifier) openLog() error {
-	keys := v.trust.KeysOf(trust.RoleLog)
-	if len(keys) == 0 {
-		return nil
-	}
-	var public []crypto.PublicKey
-	for _, id := range slices.Sorted(maps.Keys(keys)) {
-		public = append(public, keys[id])
-	}
-	var err error
-	v.log, err = tlog.NewIdentity(tlog.Origin(v.trust.Source, v.trust.Project), public...)
-	return err
-}
 
 // logged holds that the release statement is in the project's transparency log, where the trust file names one: by one of the proofs
 // that are there. statement are its bytes.

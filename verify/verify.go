@@ -140,7 +140,9 @@ func newVerifier(o Options) (*verifier, error) {
 	}
 	v := &verifier{Options: o, trust: o.Trust, builders: sign.SignersOf(o.Trust, trust.RoleBuilder)}
 	v.builders.Now = o.Now
-	return v, v.openLog()
+	var err error
+	v.log, err = tlog.IdentityOf(v.trust)
+	return v, err
 }
 
 // checkTrust is the first check of every report.

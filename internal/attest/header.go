@@ -21,15 +21,9 @@ func DecodeHeader(payload []byte) (*Header, error) {
 	return &Header{Subject: s.Subject, PredicateType: s.PredicateType}, nil
 }
 
-// DecodeForeignHeader is DecodeHeader for statements that others made: of in-toto v0.1, too, and with subjects by SHA-384 or
-// SHA-512 alone.
-func DecodeForeignHeader(payload []byte) (*Header, error) {
-	h, _, err := DecodeForeign(payload)
-	return h, err
-}
-
-// DecodeForeign is DecodeForeignHeader that gives the predicate, too, as it is written. Subjects may have one of the
-// identifiers named instead of a digest, as the standard allows for what has none: gce_image_id.
+// DecodeForeign is DecodeHeader for statements that others made: of in-toto v0.1, too, and with subjects by SHA-384 or SHA-512 alone, or
+// with one of the identifiers named instead of a digest, as the standard allows for what has none: gce_image_id. The predicate is given
+// as it is written.
 func DecodeForeign(payload []byte, identifiers ...string) (*Header, json.RawMessage, error) {
 	r := theirs
 	r.identifiers = identifiers

@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,7 +114,7 @@ than the one that you give.`,
 			if err != nil {
 				return err
 			}
-			files, err := versionsIn(args[0])
+			files, err := release.TrustVersions(args[0])
 			if err != nil {
 				return err
 			}
@@ -161,58 +158,4 @@ func (a *app) trustFile(args []string) (*trust.Trust, error) {
 		return nil, err
 	}
 	return trust.Parse(path, data)
-}
-
-// versionsIn reads the versions of a trust file and their signatures in a release or a checkout.
-func versionsIn(dir string) (chain.Files, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, usage("read "+dir+": "+err.Error(), "give the folder of a checkout, or of a release that was downloaded")
-	}
-	defer root.Close()
-	files := chain.Files{}
-	entries, err := fs.ReadDir(root.FS(), chain.Folder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read versions of the trust file: %w", err)
-	}
-	for _, e := range entries[:min(len(entries), chain.MaxFiles)] {
-		if !e.Type().IsRegular() {
-			continue
-		}
-		if files[e.Name()], err = readLimited(root, chain.Folder+"/"+e.Name()); err != nil {
-			return nil, err
-		}
-	}
-	current, err := readLimited(root, release.TrustFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return files, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	t, err := trust.Parse(filepath.Join(dir, release.TrustFile), current)
-	if err != nil {
-		return nil, err
-	}
-	name := chain.FileName(t.Version)
-	if other := files[name]; other != nil && !bytes.Equal(other, current) {
-		return nil, usage("the folder has two files of version "+fmt.Sprint(t.Version)+": "+release.TrustFile+" and "+chain.Folder+"/"+name, "remove the false one")
-	}
-	files[name] = current
-	return files, nil
-}
-
-func readLimited(root *os.Root, name string) ([]byte, error) {
-	info, err := root.Stat(name)
-	if err != nil {
-		return nil, fmt.Errorf("read trust file: %w", err)
-	}
-	if info.Size() > chain.MaxFile {
-		return nil, usage(name+" is too large for a trust file", "get it again")
-	}
-	data, err := root.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("read trust file: %w", err)
-	}
-	return data, nil
 }

@@ -78,15 +78,7 @@ func (k Kind) Sign(ctx context.Context, signer sign.Signer, name string, documen
 	if err := k.lasts(e); err != nil {
 		return nil, err
 	}
-	statement, err := attest.NewStatement([]attest.Subject{{Name: name, Digest: map[string]string{"sha256": digest.Bytes(document)}}}, k.Type, e)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := statement.Encode()
-	if err != nil {
-		return nil, err
-	}
-	bundle, err := sign.SignStatement(ctx, signer, attest.PayloadType, payload)
+	bundle, err := sign.SignDocument(ctx, signer, name, document, k.Type, e)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", k.noun, err)
 	}

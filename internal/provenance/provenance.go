@@ -76,7 +76,7 @@ func (m Material) source() Source {
 	return s
 }
 
-// Decode reads the provenance in a statement that was verified. It refuses, by code: those of attest.DecodeForeignHeader,
+// Decode reads the provenance in a statement that was verified. It refuses, by code: those of attest.DecodeForeign,
 // wrong-predicate, bad-json, and source-mismatch where the provenance contradicts itself.
 func Decode(payload []byte) (*Provenance, error) {
 	h, raw, err := attest.DecodeForeign(payload)

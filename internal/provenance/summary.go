@@ -23,7 +23,7 @@ type VSA struct {
 }
 
 // DecodeVSA reads a verification summary in a statement that was verified. Its subjects may have one of the identifiers named instead of
-// a digest. It refuses, by code: those of attest.DecodeForeignHeader, wrong-predicate, bad-json.
+// a digest. It refuses, by code: those of attest.DecodeForeign, wrong-predicate, bad-json.
 func DecodeVSA(payload []byte, identifiers ...string) (*VSA, error) {
 	h, raw, err := attest.DecodeForeign(payload, identifiers...)
 	if err != nil {

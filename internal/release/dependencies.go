@@ -44,9 +44,19 @@ func (all policies) askAge() bool {
 	return slices.ContainsFunc(all, func(p policyAt) bool { return p.Quarantine != nil })
 }
 
-// dependencyPolicies reads the policies that hold for a candidate, or none where the project never had one. It refuses a
+// dependencyPolicies reads the policies that hold for a candidate, or none where the repository never had one. It refuses a
 // policy that an earlier release had and that has gone: that is said in the file, not by removing it.
 func (p *Project) dependencyPolicies(ctx context.Context, c *Candidate) (policies, error) {
+	return p.policiesSince(ctx, c, nil)
+}
+
+// publishingPolicies is dependencyPolicies before something is published: what production has counts as an earlier release, too, whatever
+// the repository still knows of it.
+func (p *Project) publishingPolicies(ctx context.Context, c *Candidate, production store.Bucket) (policies, error) {
+	return p.policiesSince(ctx, c, func() ([]proposed, error) { return published(ctx, c, production) })
+}
+
+func (p *Project) policiesSince(ctx context.Context, c *Candidate, published func() ([]proposed, error)) (policies, error) {
 	var out policies
 	for _, commit := range []string{c.Commit.ID, c.Tip} {
 		at, err := p.policyAt(ctx, commit)
@@ -64,7 +74,13 @@ func (p *Project) dependencyPolicies(ctx context.Context, c *Candidate) (policie
 	if err != nil {
 		return nil, err
 	}
-	earlier = append(earlier, p.published(ctx, c)...)
+	if published != nil {
+		more, err := published()
+		if err != nil {
+			return nil, err
+		}
+		earlier = append(earlier, more...)
+	}
 	if len(earlier) == 0 {
 		return nil, nil
 	}
@@ -139,16 +155,11 @@ func (p *Project) earlier(ctx context.Context, c *Candidate) ([]proposed, error)
 // maxPublished bounds how many releases are looked at in production.
 const maxPublished = 20
 
-// published gives the newest releases in production below the candidate's version. Where production cannot be asked there are none: what
-// publishes asks it again.
-func (p *Project) published(ctx context.Context, c *Candidate) (out []proposed) {
-	_, production, err := p.buckets(c.Definition)
-	if err != nil {
-		return nil
-	}
+// published gives the newest releases in production below the candidate's version.
+func published(ctx context.Context, c *Candidate, production store.Bucket) (out []proposed, err error) {
 	refs, err := store.Releases(ctx, production, c.Definition.Project)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for _, r := range slices.Backward(refs) {
 		if !r.Released || semver.Compare(r.Version, c.Release.Version) >= 0 {
@@ -156,16 +167,17 @@ func (p *Project) published(ctx context.Context, c *Candidate) (out []proposed) 
 		}
 		data, err := readObject(ctx, production, r.StageFile(), stage.MaxSize)
 		if err != nil {
-			continue
+			return nil, err
 		}
-		if list, err := stage.Decode(data); err == nil {
-			out = append(out, proposed{r.Version, orText(list.Source.Commit, list.Definition.Commit)})
+		list, err := stage.Decode(data)
+		if err != nil {
+			return nil, at(err, r.StageFile())
 		}
-		if len(out) == maxPublished {
+		if out = append(out, proposed{r.Version, orText(list.Source.Commit, list.Definition.Commit)}); len(out) == maxPublished {
 			break
 		}
 	}
-	return out
+	return out, nil
 }
 
 // Dependencies is how the dependencies of a stage were judged.

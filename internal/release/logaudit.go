@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
@@ -85,11 +84,16 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	if err != nil {
 		return nil, err
 	}
+	infos, err := b.List(ctx, t.Project+"/")
+	if err != nil {
+		return nil, err
+	}
 	known := map[string]bool{bucket.Folder: true}
 	for _, r := range refs {
 		switch {
 		case r.Released:
-			if err := a.release(ctx, l, now, store.ReleaseLayout{Bucket: b, Project: t.Project, Version: r.Version}, logged, sign.SignersOf(t, trust.RoleBuilder)); err != nil {
+			of := slices.DeleteFunc(slices.Clone(infos), func(i store.Info) bool { return !strings.HasPrefix(i.Name, r.Prefix()) })
+			if err := a.release(ctx, l, now, r.ReleaseLayout, of, logged, t); err != nil {
 				return nil, err
 			}
 		case r.Promoted:
@@ -99,7 +103,7 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 		}
 		known[r.Version] = true
 	}
-	if err := a.strangers(ctx, b, t.Project, known); err != nil {
+	if err := a.strangers(ctx, b, t.Project, infos, known); err != nil {
 		return nil, err
 	}
 	a.withdrawn(t.Project, logged)
@@ -126,12 +130,8 @@ func (a *LogAudit) extends(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 }
 
 // release holds one release to the log, and takes what is of it out of logged.
-func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, logged map[tlog.Entry]bool, builders *sign.Signers) error {
-	infos, err := to.Bucket.List(ctx, to.Prefix())
-	if err != nil {
-		return err
-	}
-	good, err := a.files(ctx, to, infos, builders)
+func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, infos []store.Info, logged map[tlog.Entry]bool, t *trust.Trust) error {
+	good, err := a.files(ctx, to, infos, t)
 	if err != nil {
 		return err
 	}
@@ -171,12 +171,12 @@ func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 }
 
 // files compares the names of a release's files with those that its statement lists: their content is for sello verify.
-func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []store.Info, builders *sign.Signers) (good bool, err error) {
+func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []store.Info, t *trust.Trust) (good bool, err error) {
 	data, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
 	if err != nil {
 		return false, err
 	}
-	said, err := statedFiles(data, builders)
+	said, err := statedFiles(data, t)
 	if err != nil {
 		a.bad = append(a.bad, fmt.Errorf("%s: %w", to.Statement(), err))
 		return false, nil
@@ -184,7 +184,7 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 	good = true
 	for _, info := range infos {
 		name := strings.TrimPrefix(info.Name, to.Prefix())
-		if !said[name] && name != stage.ReleaseBundle && name != tlog.ProofFile {
+		if _, listed := said[name]; !listed && name != stage.ReleaseBundle && name != tlog.ProofFile {
 			good = false
 			a.refuse("log-release-unlogged", info.Name, "this is in a release, and its release statement does not name it", "", name, "find out who put it there, and remove it")
 		}
@@ -199,33 +199,8 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 	return good, nil
 }
 
-// statedFiles gives the names in a release statement that a builder signed.
-func statedFiles(data []byte, builders *sign.Signers) (map[string]bool, error) {
-	b, err := sign.ParseBundle(data)
-	if err != nil {
-		return nil, err
-	}
-	_, payload, err := builders.Verify(b)
-	if err != nil {
-		return nil, err
-	}
-	statement, err := attest.Decode[attest.Release](payload, attest.ReleaseType)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]bool{}
-	for _, s := range statement.Subject {
-		out[s.Name] = true
-	}
-	return out, nil
-}
-
 // strangers refuses folders beside the releases that are none, and markers that name no release.
-func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string, known map[string]bool) error {
-	infos, err := b.List(ctx, project+"/")
-	if err != nil {
-		return err
-	}
+func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string, infos []store.Info, known map[string]bool) error {
 	seen := map[string]bool{}
 	for _, info := range infos {
 		name, _, folder := strings.Cut(strings.TrimPrefix(info.Name, project+"/"), "/")

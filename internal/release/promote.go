@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
@@ -51,7 +50,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if err != nil {
 		return nil, err
 	}
-	policies, err := p.dependencyPolicies(ctx, c)
+	policies, err := p.publishingPolicies(ctx, c, to.Bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -124,23 +123,7 @@ func promisedFiles(ctx context.Context, t *trust.Trust, to store.ReleaseLayout) 
 	if err != nil {
 		return nil, err
 	}
-	bundle, err := sign.ParseBundle(data)
-	if err != nil {
-		return nil, err
-	}
-	_, payload, err := sign.SignersOf(t, trust.RoleBuilder).Verify(bundle)
-	if err != nil {
-		return nil, err
-	}
-	statement, err := attest.Decode[attest.Release](payload, attest.ReleaseType)
-	if err != nil {
-		return nil, err
-	}
-	promised := make(map[string]string, len(statement.Subject))
-	for _, file := range statement.Subject {
-		promised[file.Name] = file.Digest["sha256"]
-	}
-	return promised, nil
+	return statedFiles(data, t)
 }
 
 // copySignOff copies a sign-off. Until the release statement lists it, a manager's later word takes the place of the

@@ -53,7 +53,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	if err != nil {
 		return nil, err
 	}
-	policies, err := p.dependencyPolicies(ctx, c)
+	policies, err := p.publishingPolicies(ctx, c, to.Bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		step{name: "sign release statement", do: func() (err error) { statement, err = p.signStatement(ctx, c, s, to, signer); return err }},
 		step{name: "tag " + out.Tag, do: func() (err error) { out.Pushed, err = p.tag(ctx, c, identity, signer); return err }},
 		step{name: "release statement", do: func() error { return putStatement(ctx, to, statement) }},
-		step{"transparency log", func() error { return p.enterLog(ctx, c, s, to, logKey) }, logKey == nil},
+		step{"transparency log", func() error { return p.enterLog(ctx, c, to, logKey) }, logKey == nil},
 		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
 		images("release statement and sign-offs of images", func() error { return p.attachRelease(ctx, s, to) }),
 		images("verify released images", func() error { return p.checkImages(ctx, c, s, true) }),
@@ -164,6 +164,27 @@ func putStatement(ctx context.Context, to store.ReleaseLayout, bundle []byte) er
 		return nil
 	}
 	return to.Bucket.Put(ctx, to.Statement(), bytes.NewReader(bundle), store.PutOptions{Exclusive: true, ContentType: "application/json"})
+}
+
+// statedFiles gives the SHA-256 of each file by its name, as a release statement says that a builder signed.
+func statedFiles(bundle []byte, t *trust.Trust) (map[string]string, error) {
+	b, err := sign.ParseBundle(bundle)
+	if err != nil {
+		return nil, err
+	}
+	_, payload, err := sign.SignersOf(t, trust.RoleBuilder).Verify(b)
+	if err != nil {
+		return nil, err
+	}
+	statement, err := attest.Decode[attest.Release](payload, attest.ReleaseType)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(statement.Subject))
+	for _, file := range statement.Subject {
+		out[file.Name] = file.Digest["sha256"]
+	}
+	return out, nil
 }
 
 // sameStatement accepts a statement that is there already and says the same, signed by a builder.

@@ -3,7 +3,6 @@ package release
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,16 +25,8 @@ import (
 
 // openLog gives the project's transparency log in its production bucket; nil when the trust file names no key for one.
 func openLog(b store.Bucket, t *trust.Trust) (*tlog.Log, error) {
-	keys := t.KeysOf(trust.RoleLog)
-	if len(keys) == 0 {
-		return nil, nil //nolint:nilnil // a project may have none
-	}
-	var public []crypto.PublicKey
-	for _, id := range slices.Sorted(maps.Keys(keys)) {
-		public = append(public, keys[id])
-	}
-	id, err := tlog.NewIdentity(tlog.Origin(t.Source, t.Project), public...)
-	if err != nil {
+	id, err := tlog.IdentityOf(t)
+	if err != nil || id == nil {
 		return nil, err
 	}
 	return bucket.Open(b, t.Project, id), nil
@@ -60,7 +51,7 @@ func (p *Project) logSigner(ctx context.Context, t *trust.Trust) (sign.Holder, e
 
 // enterLog adds all that is signed of the release to the transparency log, the release statement last, and publishes the proof that
 // it is there. Before, the log has to be what it was when this checkout saw it last.
-func (p *Project) enterLog(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, key sign.Holder) error {
+func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLayout, key sign.Holder) error {
 	l, err := openLog(to.Bucket, c.Trust)
 	if err != nil || l == nil {
 		return err
@@ -89,7 +80,7 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, s *staged, to stor
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	entries, err := logEntries(ctx, s, to, statement)
+	entries, err := logEntries(c.Trust, to, statement)
 	if err != nil {
 		return err
 	}
@@ -112,16 +103,16 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, s *staged, to stor
 	return p.rememberLog(now)
 }
 
-// logEntries are the signed files of a release, the release statement last.
-func logEntries(ctx context.Context, s *staged, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
-	files, err := publishedFiles(ctx, s, to)
+// logEntries are the signed files that a release statement lists, and the statement last.
+func logEntries(t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
+	files, err := statedFiles(statement, t)
 	if err != nil {
 		return nil, err
 	}
 	var out []tlog.Entry
-	for _, f := range files {
-		if strings.HasSuffix(f.Name, stage.BundleSuffix) && !verify.IsImageName(f.Name) {
-			out = append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: f.Name, SHA256: f.Digest["sha256"]})
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(name, stage.BundleSuffix) && !verify.IsImageName(name) {
+			out = append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: name, SHA256: files[name]})
 		}
 	}
 	return append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: stage.ReleaseBundle, SHA256: digest.Bytes(statement)}), nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -27,7 +28,7 @@ func (p *Project) followTrust(ctx context.Context, tip string, t *trust.Trust, d
 // followDraft is followTrust for the working tree.
 func (p *Project) followDraft(t *trust.Trust, data []byte) error {
 	return p.follow(t, func() (chain.Files, error) {
-		files, err := readFolder(filepath.Join(p.Repo.Root(), chain.Folder))
+		files, err := p.versionsAtHand()
 		if err == nil {
 			files[chain.FileName(t.Version)] = data
 		}
@@ -80,8 +81,8 @@ func (p *Project) trustFiles(ctx context.Context, tip string, t *trust.Trust, da
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read versions of the trust file: %w", err)
 	}
-	if len(names) > chain.MaxFiles {
-		return nil, &gate.Refusal{Code: "trust-size", Class: gate.Usage, Where: chain.Folder, What: "there are too many entries", Expected: fmt.Sprintf("at most %d", chain.MaxFiles), Actual: fmt.Sprint(len(names))}
+	if err := notTooMany(len(names)); err != nil {
+		return nil, err
 	}
 	for _, name := range names {
 		content, err := p.Repo.ReadFile(ctx, tip, chain.Folder+"/"+name, chain.MaxFile)
@@ -198,7 +199,7 @@ func (p *Project) SignTrust(ctx context.Context, as string) (*TrustSigned, error
 		return nil, fmt.Errorf("write signature of the trust file: %w", err)
 	}
 	out.Identity, out.Needed, out.Files = identity, before.Threshold(trust.RoleManager), append(out.Files, chain.Folder+"/"+name)
-	files, err := readFolder(dir)
+	files, err := p.versionsAtHand()
 	if err != nil {
 		return nil, err
 	}
@@ -240,24 +241,91 @@ func (p *Project) committedTrust(ctx context.Context) ([]byte, error) {
 	return p.Repo.ReadFile(ctx, head, TrustFile, maxReviewed)
 }
 
-// readFolder reads the folder of versions and signatures.
-func readFolder(dir string) (chain.Files, error) {
-	entries, err := os.ReadDir(dir)
+// TrustVersions reads the versions of a trust file and their signatures in a folder: a release or a checkout, whose own trust file is the
+// last. It refuses, by code: usage, trust-size, trust-fork, and what trust.Parse refuses.
+func TrustVersions(dir string) (chain.Files, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, &gate.Refusal{Code: "usage", Class: gate.Usage, What: "read " + dir + ": " + err.Error(), Fix: "give the folder of a checkout, or of a release that was downloaded"}
+	}
+	defer root.Close()
+	files, err := readVersions(root)
+	if err != nil {
+		return nil, err
+	}
+	current, err := readVersion(root, TrustFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return files, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := trust.Parse(filepath.Join(dir, TrustFile), current)
+	if err != nil {
+		return nil, err
+	}
+	name := chain.FileName(t.Version)
+	if other := files[name]; other != nil && !bytes.Equal(other, current) {
+		return nil, &gate.Refusal{Code: "trust-fork", Where: dir, What: "the folder has two trust files of version " + fmt.Sprint(t.Version), Expected: "the same in " + TrustFile + " and " + chain.Folder + "/" + name,
+			Actual: "sha256:" + digest.Bytes(current) + " and sha256:" + digest.Bytes(other), Fix: "find out which one the project's managers made, and remove the other"}
+	}
+	files[name] = current
+	return files, nil
+}
+
+// versionsAtHand are those of the working tree but for the file that is being changed.
+func (p *Project) versionsAtHand() (chain.Files, error) {
+	root, err := os.OpenRoot(p.Repo.Root())
+	if err != nil {
+		return nil, fmt.Errorf("read versions of the trust file: %w", err)
+	}
+	defer root.Close()
+	return readVersions(root)
+}
+
+// readVersions reads the folder of versions and signatures below a root; none when it is not there.
+func readVersions(root *os.Root) (chain.Files, error) {
+	entries, err := fs.ReadDir(root.FS(), chain.Folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read versions of the trust file: %w", err)
 	}
+	if err := notTooMany(len(entries)); err != nil {
+		return nil, err
+	}
 	files := chain.Files{}
-	for _, e := range entries[:min(len(entries), chain.MaxFiles)] {
+	for _, e := range entries {
 		if !e.Type().IsRegular() {
 			continue
 		}
-		data, err := readLimited(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("read versions of the trust file: %w", err)
+		if files[e.Name()], err = readVersion(root, chain.Folder+"/"+e.Name()); err != nil {
+			return nil, err
 		}
-		files[e.Name()] = data
 	}
 	return files, nil
+}
+
+func notTooMany(entries int) error {
+	if entries <= chain.MaxFiles {
+		return nil
+	}
+	return &gate.Refusal{Code: "trust-size", Class: gate.Usage, Where: chain.Folder, What: "there are too many entries", Expected: fmt.Sprintf("at most %d", chain.MaxFiles), Actual: fmt.Sprint(entries),
+		Fix: "keep only versions of the trust file and their signatures in this folder"}
+}
+
+func readVersion(root *os.Root, name string) ([]byte, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read trust file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, chain.MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read trust file: %w", err)
+	}
+	if len(data) > chain.MaxFile {
+		return nil, &gate.Refusal{Code: "trust-size", Class: gate.Usage, Where: name, What: "this is too large for a trust file or a signature of one", Expected: fmt.Sprintf("at most %d bytes", chain.MaxFile), Actual: "more", Fix: "get it again from where you trust it"}
+	}
+	return data, nil
 }
 
 // draft gives the trust file that is to be changed: the version after the committed one. What is not committed yet is no version of its

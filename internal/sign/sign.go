@@ -26,6 +26,8 @@ import (
 
 	"github.com/gowebpki/jcs"
 
+	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -60,6 +62,19 @@ func SignStatement(ctx context.Context, signer Signer, payloadType string, paylo
 		return nil, errors.New("sign statement: the payload is not canonical JSON")
 	}
 	return signer.Bundle(ctx, payloadType, payload)
+}
+
+// SignDocument signs what predicate says of a document, by its name and SHA-256, and gives the bundle.
+func SignDocument[P any](ctx context.Context, signer Signer, name string, document []byte, predicateType string, predicate P) ([]byte, error) {
+	statement, err := attest.NewStatement([]attest.Subject{{Name: name, Digest: map[string]string{"sha256": digest.Bytes(document)}}}, predicateType, predicate)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := statement.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return SignStatement(ctx, signer, attest.PayloadType, payload)
 }
 
 // KeyBundle is a Signer's Bundle for who holds a key.

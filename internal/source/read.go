@@ -32,6 +32,11 @@ func (r *Repository) ReadFile(ctx context.Context, commit, path string, max int6
 			expected: "a regular file", actual: e.mode.String(), fix: "replace it by a file in a new commit",
 		}.err()
 	}
+	return o.blob(e, where, max)
+}
+
+// blob gives a file's content.
+func (o *objects) blob(e entry, where string, max int64) ([]byte, error) {
 	b, err := o.get(e.id.hex(), kindBlob, max)
 	if gate.Code(err) == "source-object-too-large" {
 		return nil, fileTooLarge(where, max, err)
@@ -175,15 +180,9 @@ func (r *Repository) ReadFolder(ctx context.Context, commit, dir string, keep fu
 		if !keep(e.name) || !e.mode.isFile() {
 			continue
 		}
-		where := inCommit(path.Join(dir, e.name), commit)
-		b, err := o.get(e.id.hex(), kindBlob, max)
-		if gate.Code(err) == "source-object-too-large" {
-			return nil, fileTooLarge(where, max, err)
+		if out[e.name], err = o.blob(e, inCommit(path.Join(dir, e.name), commit), max); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			return nil, o.broken(err, where)
-		}
-		out[e.name] = b
 	}
 	return out, nil
 }

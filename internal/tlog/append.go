@@ -168,13 +168,13 @@ func (l *Log) integrate(ctx context.Context, s note.Signer, c *Checkpoint, at st
 	if err != nil {
 		return nil, err
 	}
-	if err := l.writeTiles(ctx, c, b, g); err != nil {
+	if err := l.writeTiles(ctx, b, g); err != nil {
 		return nil, err
 	}
 	return next, l.objects.Swap(ctx, checkpointName, at, next.Note)
 }
 
-func (l *Log) writeTiles(ctx context.Context, c *Checkpoint, b *batch, g growing) error {
+func (l *Log) writeTiles(ctx context.Context, b *batch, g growing) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	put := func(t tlog.Tile, data []byte) {
@@ -194,7 +194,7 @@ func (l *Log) writeTiles(ctx context.Context, c *Checkpoint, b *batch, g growing
 		if t.L != 0 {
 			continue
 		}
-		entries, err := l.entriesOf(ctx, t, c, b)
+		entries, err := l.entriesOf(ctx, t, b, g)
 		if err != nil {
 			return errors.Join(err, group.Wait())
 		}
@@ -205,12 +205,12 @@ func (l *Log) writeTiles(ctx context.Context, c *Checkpoint, b *batch, g growing
 }
 
 // entriesOf gives the entries of a new tile: those that were there before, proved, and those of the batch.
-func (l *Log) entriesOf(ctx context.Context, t tlog.Tile, c *Checkpoint, b *batch) (out [][]byte, err error) {
+func (l *Log) entriesOf(ctx context.Context, t tlog.Tile, b *batch, g growing) (out [][]byte, err error) {
 	start, end := t.N*tileWidth, t.N*tileWidth+int64(t.W)
 	if start < b.first {
 		old := t
 		old.W = int(b.first - start)
-		if out, err = l.bundle(ctx, old, l.hashes(ctx, c)); err != nil {
+		if out, err = l.bundle(ctx, old, g); err != nil {
 			return nil, err
 		}
 	}

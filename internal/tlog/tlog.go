@@ -19,6 +19,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/transparency-dev/formats/log"
@@ -26,6 +28,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/trust"
 )
 
 // MaxCheckpoint bounds a checkpoint with its signatures, in bytes.
@@ -72,6 +75,19 @@ func NewIdentity(origin string, keys ...crypto.PublicKey) (*Identity, error) {
 		id.keys = append(id.keys, v)
 	}
 	return id, nil
+}
+
+// IdentityOf is the log of a trust file's project; nil when the file names no key for one.
+func IdentityOf(t *trust.Trust) (*Identity, error) {
+	keys := t.KeysOf(trust.RoleLog)
+	if len(keys) == 0 {
+		return nil, nil //nolint:nilnil // a project may have none
+	}
+	var public []crypto.PublicKey
+	for _, id := range slices.Sorted(maps.Keys(keys)) {
+		public = append(public, keys[id])
+	}
+	return NewIdentity(Origin(t.Source, t.Project), public...)
 }
 
 // VerifierKey writes a key of the log as others take it: name, hash and key with plus signs between (C2SP signed-note).

@@ -45,7 +45,7 @@ func takeDocument(t *Target, doc *sbom.Document, where string) error {
 	l := listing{t}
 	for _, p := range doc.Packages {
 		sums(p.ID, p.Checksums)
-		purls := purlsOf(p)
+		purls := p.PURLs()
 		if len(purls) == 0 && !t.holders.explains(p) {
 			l.without++
 		}
@@ -63,19 +63,6 @@ func takeDocument(t *Target, doc *sbom.Document, where string) error {
 		sums(f.ID, f.Checksums)
 	}
 	return nil
-}
-
-// purlsOf gives all package URLs of a package: some documents give several, one for each name that it goes by.
-func purlsOf(p sbom.Package) (out []string) {
-	if p.PURL != "" {
-		out = append(out, p.PURL)
-	}
-	for _, r := range p.Refs {
-		if r.Type == "purl" && !slices.Contains(out, r.Locator) {
-			out = append(out, r.Locator)
-		}
-	}
-	return out
 }
 
 // explains holds for a package without a package URL of which the document says enough elsewhere: what it consists of, or

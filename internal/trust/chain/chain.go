@@ -95,15 +95,7 @@ func Sign(ctx context.Context, signer sign.Signer, identity string, file []byte,
 		return nil, err
 	}
 	said := Signed{Project: t.Project, Version: t.Version, Previous: t.Previous, Identity: identity, Time: now.UTC().Truncate(time.Second)}
-	statement, err := attest.NewStatement([]attest.Subject{{Name: FileName(t.Version), Digest: map[string]string{"sha256": digest.Bytes(file)}}}, Type, said)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := statement.Encode()
-	if err != nil {
-		return nil, err
-	}
-	out, err := sign.SignStatement(ctx, signer, attest.PayloadType, payload)
+	out, err := sign.SignDocument(ctx, signer, FileName(t.Version), file, Type, said)
 	if err != nil {
 		return nil, fmt.Errorf("sign trust file: %w", err)
 	}
