@@ -5,12 +5,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/registry/registrytest"
 	"github.com/sello-release/sello/internal/sign/keyless/keylesstest"
+	"github.com/sello-release/sello/internal/tuf/tuftest"
 )
 
 // TestKeylessSessions runs sessions that sign keyless, with a Sigstore instance of the real servers. They have its files in
@@ -38,6 +40,12 @@ func TestKeylessSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	mirror, tufRoot := tuftest.New(t)
+	mirror.Publish(2, time.Now().AddDate(0, 0, 1), i.Root)
+	if err := os.WriteFile(filepath.Join(dir, "tuf_root.json"), tufRoot, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mirrorURL := mirror.Serve()
 	cosign := registrytest.Tool(t, "cosign")
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "keyless"),
@@ -46,7 +54,7 @@ func TestKeylessSessions(t *testing.T) {
 			for k, v := range map[string]string{
 				"HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, ".config"), "SELLO_CACHE": filepath.Join(testCache(), "sello"), "GIT_CONFIG_GLOBAL": os.DevNull,
 				"GIT_AUTHOR_NAME": "A Maintainer", "GIT_AUTHOR_EMAIL": "maintainer@example.org", "GIT_COMMITTER_NAME": "A Maintainer", "GIT_COMMITTER_EMAIL": "maintainer@example.org",
-				"SIGSTORE": dir, "ISSUER": i.URL, "ROOT_SHA256": digest.Bytes(i.Root), "COSIGN": cosign,
+				"SIGSTORE": dir, "MIRROR": mirrorURL, "ISSUER": i.URL, "ROOT_SHA256": digest.Bytes(i.Root), "COSIGN": cosign,
 			} {
 				e.Setenv(k, v)
 			}

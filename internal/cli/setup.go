@@ -192,10 +192,12 @@ func (a *app) keyTrustCommand() *cobra.Command {
 	var o release.TrustKeyOptions
 	cmd := &cobra.Command{
 		Use:   "trust NAME [PUBLIC-KEY-FILE]",
-		Short: "Add a public key to trust.yaml with a role; the change is to be reviewed",
+		Short: "Add somebody to trust.yaml with a role; the change is to be reviewed",
 		Long: `Trust adds somebody's public key, which they made with sello key new on their
 own machine, to trust.yaml. Without a file it adds the key of that name on this
-machine. Have the change reviewed and merged before the key counts.`,
+machine. With --issuer and --subject it adds who signs keyless: whom certificates
+name, by the trusted root that trust.yaml names (sello trust root).
+Have the change reviewed and merged before the identity counts.`,
 		Example: "  sello key trust second-manager second-manager.pub --role manager --threshold 2",
 		Args:    takes(1, 2, "NAME [PUBLIC-KEY-FILE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -214,6 +216,8 @@ machine. Have the change reviewed and merged before the key counts.`,
 			return a.result(made, func() { a.showKey(made) })
 		},
 	}
+	cmd.Flags().StringVar(&o.Keyless.Issuer, "issuer", "", "OpenID Connect issuer of who signs keyless")
+	cmd.Flags().StringVar(&o.Keyless.Subject, "subject", "", "whom their certificates name: e-mail address or URI")
 	trustFlags(cmd, &o)
 	return cmd
 }

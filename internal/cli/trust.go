@@ -17,8 +17,9 @@ func (a *app) trustCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "trust", Short: "Show, compare, sign and follow versions of trust.yaml",
 		Example: "  sello trust show\n  sello trust sign", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, Args: oneOfCommands}
 	add := a.keyTrustCommand()
-	add.Use, add.Short, add.Example = "add NAME [PUBLIC-KEY-FILE]", "Add a public key to trust.yaml with a role, as sello key trust does", "  sello trust add second-manager second-manager.pub --role manager"
-	cmd.AddCommand(a.trustShowCommand(), a.trustDiffCommand(), add, a.trustSignCommand(), a.trustVerifyCommand())
+	add.Use, add.Short = "add NAME [PUBLIC-KEY-FILE]", "Add somebody to trust.yaml with a role, as sello key trust does"
+	add.Example = "  sello trust add second-manager second-manager.pub --role manager\n  sello trust add ci --role builder --issuer https://ci.example --subject URI"
+	cmd.AddCommand(a.trustShowCommand(), a.trustDiffCommand(), add, a.trustSignCommand(), a.trustVerifyCommand(), a.trustRootCommand())
 	return cmd
 }
 

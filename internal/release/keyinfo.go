@@ -19,15 +19,16 @@ import (
 // TrustKeyOptions say whose key gets which role.
 type TrustKeyOptions struct {
 	Identity      string
-	PublicKeyFile string // default: the key of this machine called Identity
-	Role          string // default: none
-	Threshold     int    // of managers; 0 leaves it
+	PublicKeyFile string        // default: the key of this machine called Identity
+	Keyless       trust.Keyless // in place of a key: whom certificates name
+	Role          string        // default: none
+	Threshold     int           // of managers; 0 leaves it
 }
 
 // KeyInfo describes a key.
 type KeyInfo struct {
 	Identity string   `json:"identity"`
-	KeyID    string   `json:"keyId"`
+	KeyID    string   `json:"keyId"`             // or subject and issuer of who signs keyless
 	Private  string   `json:"private,omitempty"` // path, of the key or of what says where it is
 	Roles    []string `json:"roles,omitempty"`
 	Changed  bool     `json:"changed,omitempty"` // trust.yaml was written
@@ -72,7 +73,7 @@ func (p *Project) NewKey(ctx context.Context, o TrustKeyOptions, encrypt bool) (
 	if err != nil {
 		return nil, err
 	}
-	return info, p.addToTrust(ctx, o, public, info)
+	return info, p.addToTrust(ctx, o, trust.Identity{Key: string(public)}, info)
 }
 
 func checkIdentity(name string) error {
@@ -96,7 +97,7 @@ func (p *Project) rehearse(ctx context.Context, o TrustKeyOptions) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.withKey(ctx, o, public)
+	_, err = p.withIdentity(ctx, o, trust.Identity{Key: string(public)})
 	return err
 }
 
@@ -119,6 +120,9 @@ func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, er
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if o.Keyless != (trust.Keyless{}) {
+		return p.trustKeyless(ctx, o)
+	}
 	var public []byte
 	var err error
 	if o.PublicKeyFile == "" {
@@ -138,38 +142,54 @@ func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, er
 		return nil, err
 	}
 	info := &KeyInfo{Identity: o.Identity, KeyID: id}
-	return info, p.addToTrust(ctx, o, public, info)
+	return info, p.addToTrust(ctx, o, trust.Identity{Key: string(public)}, info)
+}
+
+// trustKeyless adds an identity that signs with certificates.
+func (p *Project) trustKeyless(ctx context.Context, o TrustKeyOptions) (*KeyInfo, error) {
+	id := trust.Identity{Issuer: o.Keyless.Issuer, Subject: o.Keyless.Subject}
+	who, ok := id.Keyless()
+	if !ok || o.PublicKeyFile != "" {
+		return nil, usageRefusal("trust-keyless", o.Identity, "an identity has a key, or both an issuer and a subject", "give the file of a key, or --issuer and --subject")
+	}
+	info := &KeyInfo{Identity: o.Identity, KeyID: who.ID()}
+	return info, p.addToTrust(ctx, o, id, info)
 }
 
 // addToTrust changes trust.yaml in the working tree, with its version raised.
-func (p *Project) addToTrust(ctx context.Context, o TrustKeyOptions, public []byte, info *KeyInfo) error {
-	t, err := p.withKey(ctx, o, public)
+func (p *Project) addToTrust(ctx context.Context, o TrustKeyOptions, id trust.Identity, info *KeyInfo) error {
+	t, err := p.withIdentity(ctx, o, id)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(p.Repo.Root(), TrustFile), trust.Marshal(t)); err != nil {
-		return fmt.Errorf("write trust file: %w", err)
-	}
 	info.Roles, info.Changed = rolesOf(t, o.Identity), true
-	if t.Previous == "" {
-		return nil
-	}
-	info.Signed, err = p.SignTrust(ctx, "")
-	switch gate.Code(err) {
-	case "signer-ambiguous", "signer-missing", "signer-not-trusted", "key-passphrase-missing", "key-passphrase-wrong":
-		info.Signed, err = nil, nil
-	}
-	info.Unsigned = info.Signed == nil || len(info.Signed.SignedBy) < info.Signed.Needed
+	info.Signed, info.Unsigned, err = p.writeTrust(ctx, t)
 	return err
 }
 
-// withKey gives the next version of trust.yaml, with a key added. It never gives what would not be read again.
-func (p *Project) withKey(ctx context.Context, o TrustKeyOptions, public []byte) (*trust.Trust, error) {
+// writeTrust writes trust.yaml into the working tree, and signs it where this machine's manager can and it needs it.
+func (p *Project) writeTrust(ctx context.Context, t *trust.Trust) (signed *TrustSigned, unsigned bool, err error) {
+	if err := writeFile(filepath.Join(p.Repo.Root(), TrustFile), trust.Marshal(t)); err != nil {
+		return nil, false, fmt.Errorf("write trust file: %w", err)
+	}
+	if t.Previous == "" {
+		return nil, false, nil
+	}
+	signed, err = p.SignTrust(ctx, "")
+	switch gate.Code(err) {
+	case "signer-ambiguous", "signer-missing", "signer-not-trusted", "key-passphrase-missing", "key-passphrase-wrong":
+		signed, err = nil, nil
+	}
+	return signed, signed == nil || len(signed.SignedBy) < signed.Needed, err
+}
+
+// withIdentity gives the next version of trust.yaml, with an identity added. It never gives what would not be read again.
+func (p *Project) withIdentity(ctx context.Context, o TrustKeyOptions, id trust.Identity) (*trust.Trust, error) {
 	t, err := p.draft(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.Add(o.Identity, trust.Identity{Key: string(public)}, o.Role); err != nil {
+	if err := t.Add(o.Identity, id, o.Role); err != nil {
 		return nil, err
 	}
 	if o.Threshold > 0 {
@@ -264,7 +284,7 @@ func (p *Project) projectName() (string, error) {
 
 func rolesOf(t *trust.Trust, identity string) []string {
 	var out []string
-	for _, role := range []string{"builder", "manager", "associate"} {
+	for _, role := range trust.Roles {
 		if t.HasRole(identity, role) {
 			out = append(out, role)
 		}

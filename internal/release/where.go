@@ -15,6 +15,22 @@ import (
 	"github.com/sello-release/sello/internal/gate"
 )
 
+// PathInRepository gives the path of a file relative to the repository's root, with slashes. It refuses with usage one that is elsewhere.
+func (p *Project) PathInRepository(file string) (string, error) {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", file, err)
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		abs = filepath.Join(dir, filepath.Base(abs))
+	}
+	rel, err := filepath.Rel(p.Repo.Root(), abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", usageRefusal("usage", file, "this file is not in the repository", "copy it there, and name it by its path there")
+	}
+	return filepath.ToSlash(rel), nil
+}
+
 // repoPath turns what a user typed into a path relative to the repository's root: a path with or without its
 // ending, or just a version.
 func (p *Project) repoPath(file string) string {

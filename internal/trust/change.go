@@ -35,7 +35,7 @@ func (t *Trust) Next() *Trust {
 }
 
 // Add gives an identity a role, and adds the identity when it is not there yet. An identity that is there
-// must have the same key. The managers' threshold stays as it is, but is never below 1.
+// must have the same key, or issuer and subject. The managers' threshold stays as it is, but is never below 1.
 func (t *Trust) Add(name string, id Identity, role string) error {
 	if err := CheckName(name); err != nil {
 		return err
@@ -44,17 +44,22 @@ func (t *Trust) Add(name string, id Identity, role string) error {
 		return &gate.Refusal{Code: "trust-unknown-role", Class: gate.Usage, What: "there is no such role",
 			Expected: "one of " + strings.Join(Roles, ", "), Actual: fmt.Sprintf("%q", role)}
 	}
-	keyid, r := checkKey(id.Key)
-	if r != nil {
-		r.Class = gate.Usage
-		return r
+	keyid := ""
+	if k, ok := id.Keyless(); ok {
+		keyid = k.ID() // what is wrong with it, Parse says
+	} else {
+		var r *gate.Refusal
+		if keyid, r = checkKey(id.Key); r != nil {
+			r.Class = gate.Usage
+			return r
+		}
 	}
 	t.names = nil
 	if other, ok := t.ByKeyID(keyid); ok && other != name {
 		return &gate.Refusal{Code: "trust-duplicate-key", Class: gate.Usage, What: "one key belongs to two identities",
 			Expected: "a key for each identity", Actual: name + " has the key of " + other}
 	} else if _, exists := t.Identities[name]; exists && !ok {
-		return &gate.Refusal{Code: "trust-identity-exists", Class: gate.Usage, What: "the identity " + name + " has another key",
+		return &gate.Refusal{Code: "trust-identity-exists", Class: gate.Usage, What: "the identity " + name + " has another key, or signs as somebody else",
 			Fix: "choose another name, or remove the old identity first"}
 	} else if ok {
 		id = t.Identities[name]
