@@ -31,33 +31,10 @@ func TestStalledDownload(t *testing.T) {
 	}))
 	defer s.Close()
 	d := newDownload(t.TempDir(), 0)
-	d.stall = 50 * time.Millisecond
+	d.client.Stall = 50 * time.Millisecond
 	start := time.Now()
 	if _, err := d.get(context.Background(), parse(t, s.URL+"/x"), "x", 100); gate.Code(err) != "download-failed" || time.Since(start) > 20*time.Second {
 		t.Errorf("after %s: %v", time.Since(start), err)
-	}
-}
-
-func TestRedirects(t *testing.T) {
-	t.Parallel()
-	req := func(s string) *http.Request { return &http.Request{URL: parse(t, s)} }
-	secure, plain := req("https://a.example/x"), req("http://a.example/x")
-	for _, tt := range []struct {
-		to   *http.Request
-		via  []*http.Request
-		good bool
-	}{
-		{secure, []*http.Request{secure}, true},
-		{secure, []*http.Request{plain}, true},
-		{plain, []*http.Request{plain}, true},
-		{plain, []*http.Request{secure}, false},
-		{plain, []*http.Request{secure, secure}, false},
-		{secure, []*http.Request{secure, secure, secure, secure, secure}, true},
-		{secure, []*http.Request{secure, secure, secure, secure, secure, secure}, false},
-	} {
-		if err := checkRedirect(tt.to, tt.via); (err == nil) != tt.good {
-			t.Errorf("%d redirects from %s to %s: %v", len(tt.via), tt.via[0].URL, tt.to.URL, err)
-		}
 	}
 }
 

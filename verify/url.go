@@ -62,7 +62,7 @@ func URL(ctx context.Context, rawURL string, o Options) (*Report, error) {
 		return nil, fmt.Errorf("make download folder: %w", err)
 	}
 	d := newDownload(tmp, o.MaxDownload)
-	defer d.client.CloseIdleConnections()
+	defer d.client.Close()
 	var r *Report
 	folder, err := d.isFolder(ctx, u)
 	if err != nil {

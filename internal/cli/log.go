@@ -33,9 +33,10 @@ With --since it also has to be a continuation of what you saw before: a checkpoi
 that --save kept, or the release.tlog-proof of a release that you have. Only that
 finds a log that was replaced by another one under the same key.
 
-BUCKET is the production bucket; without it, that of the checkout. Nothing is
-changed.`,
-		Example: "  sello log audit --save seen.checkpoint\n  sello log audit s3://releases --trust trust.yaml --since seen.checkpoint",
+BUCKET is the production bucket, or what a web server publishes of it; without
+it, that of the checkout. A web server lists nothing: it is asked for what the log
+names, and a release that the log does not know cannot be seen. Nothing is changed.`,
+		Example: "  sello log audit --save seen.checkpoint\n  sello log audit https://dl.example.org --trust trust.yaml --since seen.checkpoint",
 		Args:    takes(0, 1, "[BUCKET]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			seen, err := readSeen(since)
@@ -116,6 +117,9 @@ func (a *app) showAudit(l *release.LogAudit) {
 	}
 	if l.Compared > 0 {
 		a.printf("compared  with %s\n", count(l.Compared, "earlier checkpoint"))
+	}
+	if !l.Listed {
+		a.printf("note      a web server lists nothing: what the log does not know cannot be seen from here\n")
 	}
 	if l.Err() == nil {
 		a.printf("GOOD      every entry has its file, and every release its files and entries; what is in them, sello verify looks at\n")

@@ -31,6 +31,7 @@ type LogAudit struct {
 	Releases []string `json:"releases"` // versions that are in production, and in the log
 	Promoted []string `json:"promoted"` // versions that are in production and not released yet
 	Compared int      `json:"compared"` // earlier checkpoints that the log was compared with
+	Listed   bool     `json:"listed"`   // production was listed: a release that the log does not know would have been seen
 
 	Checkpoint []byte `json:"checkpoint"` // to be kept, and compared with later
 	bad        []error
@@ -80,19 +81,16 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 		}
 		logged[e] = true
 	}
-	refs, err := store.Releases(ctx, b, t.Project)
+	production, err := listProduction(ctx, b, t, logged)
 	if err != nil {
 		return nil, err
 	}
-	infos, err := b.List(ctx, t.Project+"/")
-	if err != nil {
-		return nil, err
-	}
+	a.Listed = production.whole
 	known := map[string]bool{bucket.Folder: true}
-	for _, r := range refs {
+	for _, r := range production.releases {
 		switch {
 		case r.Released:
-			of := slices.DeleteFunc(slices.Clone(infos), func(i store.Info) bool { return !strings.HasPrefix(i.Name, r.Prefix()) })
+			of := slices.DeleteFunc(slices.Clone(production.files), func(i store.Info) bool { return !strings.HasPrefix(i.Name, r.Prefix()) })
 			if err := a.release(ctx, l, now, r.ReleaseLayout, of, logged, t); err != nil {
 				return nil, err
 			}
@@ -103,7 +101,7 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 		}
 		known[r.Version] = true
 	}
-	if err := a.strangers(ctx, b, t.Project, infos, known); err != nil {
+	if err := a.strangers(ctx, b, t.Project, production.files, known); err != nil {
 		return nil, err
 	}
 	a.withdrawn(t.Project, logged)
@@ -281,9 +279,9 @@ func (p *Project) AuditLog(ctx context.Context, t *trust.Trust, since ...[]byte)
 	return a, nil
 }
 
-// AuditLogAt is AuditLog for a bucket by its URL; relative ones are below dir.
+// AuditLogAt is AuditLog for a bucket, or what a web server publishes of one, by its URL; relative ones are below dir.
 func AuditLogAt(ctx context.Context, rawURL, dir string, t *trust.Trust, since ...[]byte) (*LogAudit, error) {
-	b, err := store.Open(rawURL, dir)
+	b, err := store.OpenPublished(rawURL, dir)
 	if err != nil {
 		return nil, err
 	}

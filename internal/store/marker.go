@@ -23,6 +23,9 @@ const (
 	channelNightly   = "nightly"
 )
 
+// Channels are all of them.
+var Channels = []string{channelStable, channelCandidate, channelNightly}
+
 // Markers names the markers that a release can move, most specific first:
 //
 //	stable     stable-X.Y.txt, stable-X.txt, stable.txt and what candidate moves
