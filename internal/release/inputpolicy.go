@@ -35,8 +35,10 @@ type tree struct {
 
 func (p *Project) treeAt(commit string) tree {
 	return tree{
-		at:   " at " + commit[:12],
-		read: func(ctx context.Context, file string, most int64) ([]byte, error) { return p.Repo.ReadFile(ctx, commit, file, most) },
+		at: " at " + commit[:12],
+		read: func(ctx context.Context, file string, most int64) ([]byte, error) {
+			return p.Repo.ReadFile(ctx, commit, file, most)
+		},
 		list: func(ctx context.Context, folder string) ([]string, error) { return p.Repo.List(ctx, commit, folder) },
 	}
 }
