@@ -91,7 +91,7 @@ func (r *inputRule) judge(ctx context.Context, in input, trees []tree) (JudgedIn
 		}
 		j.refusal, j.Code, j.Reason = why, why.Code, why.What
 		var inner *gate.Refusal
-		if errors.As(why.Cause, &inner) {
+		if why.Code == "input-refused" && errors.As(why.Cause, &inner) {
 			j.Code, j.Reason = inner.Code, inner.What
 		}
 		return j, nil
