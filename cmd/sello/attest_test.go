@@ -68,7 +68,11 @@ func registryAttest(ts *testscript.TestScript, _ *front, args []string) error {
 
 // registrySigned writes a statement about a digest into a file, as something that is in no registry has it.
 func registrySigned(ts *testscript.TestScript, _ *front, args []string) error {
-	bundle, err := signed(ts, args[1], args[2], args[3], strings.TrimPrefix(args[4], "sha256:"))
+	sum, err := os.ReadFile(ts.MkAbs(args[4]))
+	if err != nil {
+		return err
+	}
+	bundle, err := signed(ts, args[1], args[2], args[3], strings.TrimSpace(string(sum)))
 	if err != nil {
 		return err
 	}

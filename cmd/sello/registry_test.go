@@ -114,7 +114,7 @@ func (f *front) before(w http.ResponseWriter, r *http.Request) bool {
 //	remove REPOSITORY@DIGEST        delete a manifest
 //	publisher NAME                  make the key of somebody who publishes images: NAME.key, NAME.pub
 //	attest REF NAME TYPE FILE [tag] attach to an image a statement of the predicate in FILE, signed by NAME; under cosign's tag
-//	signed FILE NAME TYPE FILE SUM  write such a statement about a digest into a file
+//	signed FILE NAME TYPE FILE SUM  write such a statement about the digest in the file SUM into a file
 func withRegistry(cmds map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	for name, c := range map[string]struct {
 		least int
