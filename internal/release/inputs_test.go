@@ -20,6 +20,7 @@ import (
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/engine/host"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/provenance"
@@ -441,5 +442,77 @@ func TestInputsOf(t *testing.T) {
 	want := []string{"registry.example/base 3 false", "toolchain 0 false", "example.com/m@v1.0.0 1 false", "example.com/m@v1.1.0/go.mod 1 true"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The levels of what a stage was built from, by its signed provenance: no claim without rules, and what a rule asks for with them. Evidence that is
+// committed after the release commit counts, rules of the branch's tip hold, and what is taken away is missed.
+func TestDependencyLevels(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the test's repository is made with a Unix shell")
+	}
+	if testing.Short() {
+		t.Skip("compiles")
+	}
+	ctx, ours := t.Context(), newPublisher(t)
+	text := "project: hello\nsource: https://example.com/hello\nsource-archive: false\nbuilds:\n  - go: {packages: [.], platforms: [linux/amd64], toolchain: go1.26.8}\n"
+	p := projectOf(t, host.New(host.Options{}), map[string]string{
+		"go.mod": "module example.com/hello\n\ngo 1.26\n", "main.go": "package main\n\nfunc main() { println(1) }\n", "policies/p.yaml": ours.granting(3), "sello.yaml": text,
+	})
+	if _, err := p.Stage(ctx, "v1.0.0"); err != nil {
+		t.Fatal(err)
+	}
+	levels := func() (*Candidate, *staged, map[string]int, error) {
+		t.Helper()
+		c, s, err := p.stageOf(ctx, "v1.0.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := p.dependencyLevels(ctx, c, s)
+		return c, s, out, err
+	}
+	commit := func(files map[string]string) {
+		t.Helper()
+		for name, content := range files {
+			if err := writeFile(filepath.Join(p.Repo.Root(), name), []byte(content)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, args := range [][]string{{"add", "-A", "."}, {"commit", "-qm", "more"}} {
+			if out, err := exec.Command("git", append([]string{"-C", p.Repo.Root(), "-c", "user.name=x", "-c", "user.email=x@example.org"}, args...)...).CombinedOutput(); err != nil {
+				t.Fatalf("git %v: %v\n%s", args, err, out)
+			}
+		}
+	}
+	c, s, got, err := levels()
+	if err != nil || got != nil {
+		t.Fatalf("without rules: %v, %v", got, err)
+	}
+	inputs, err := p.stagedInputs(ctx, c, s)
+	if err != nil || len(inputs) != 1 || inputs[0].name != toolchainName {
+		t.Fatalf("the inputs of the stage: %+v, %v", inputs, err)
+	}
+	for _, step := range []struct {
+		name  string
+		files map[string]string
+		want  map[string]int
+		code  string
+	}{
+		{"a rule that warns", map[string]string{"sello.yaml": text + "policy: {inputs: [{match: toolchain, policy: policies/p.yaml, mode: warn}]}\n"}, map[string]int{"SLSA_BUILD_LEVEL_0": 1}, ""},
+		{"a rule that requires", map[string]string{"sello.yaml": text + "policy: {inputs: [{match: toolchain, policy: policies/p.yaml}]}\n"}, nil, "input-evidence-missing"},
+		{"evidence", map[string]string{evidenceFile(inputs[0].digests[0]): ours.built(inputs[0].digests[0])}, map[string]int{"SLSA_BUILD_LEVEL_3": 1}, ""},
+		{"a rule about something else", map[string]string{"sello.yaml": text + "policy: {inputs: [{match: registry.example/base, policy: policies/p.yaml}]}\n"}, map[string]int{"SLSA_BUILD_LEVEL_UNEVALUATED": 1}, ""},
+		{"evidence of something else", map[string]string{"sello.yaml": text + "policy: {inputs: [{match: toolchain, policy: policies/p.yaml}]}\n", evidenceFile(inputs[0].digests[0]): ours.built(otherSum)}, nil, "input-refused"},
+	} {
+		commit(step.files)
+		c, s, got, err := levels()
+		if diff := cmp.Diff(step.want, got); diff != "" || gate.Code(err) != step.code {
+			t.Errorf("%s: %v\n%s", step.name, err, diff)
+		}
+		if all, err := p.inputPolicies(ctx, c); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		} else if _, err := p.checkInputs(ctx, c, s, all); gate.Code(err) != step.code {
+			t.Errorf("%s: the gate says %v, want %q", step.name, err, step.code)
+		}
 	}
 }
