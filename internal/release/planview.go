@@ -156,6 +156,9 @@ func view(plan *build.Plan, channel string) *PlanView {
 		v.Materials = append(v.Materials, fmt.Sprintf("toolchain %s, and the modules that %s needs (checked against go.sum and the checksum database)", orText(c.Go.Toolchain, "of go.mod"), c.Build))
 		step("fetch/"+c.Build, "toolchain and modules: network on, no project code runs")
 	}
+	if len(def.Policy.Inputs) > 0 {
+		step("inputs", "what was fetched is held to policy.inputs before a step may mount it")
+	}
 	for _, c := range plan.Compiles {
 		if c.Run != nil {
 			step(c.Name(), strings.Join(c.Run.Command, " ")+", network off")
