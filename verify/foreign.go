@@ -91,7 +91,7 @@ func (j *policyJudge) summary(c *candidate, file Digests, r *Report) {
 		step{"vsa-level", func(k *Check) error { k.Actual = strings.Join(v.Levels, ", "); return v.Enough(entries) }},
 	)
 	if c.passed {
-		r.Signer = signerOf(c.witnessed)
+		r.Signer, r.Levels = signerOf(c.witnessed), v.Granted(entries)
 	}
 }
 

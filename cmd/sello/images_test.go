@@ -84,3 +84,16 @@ func imageSession(e *testscript.Env, kind registrytest.Kind) error {
 	}
 	return os.MkdirAll(home, 0o755)
 }
+
+// TestInputJudges takes what cosign attests of base images for evidence about inputs.
+func TestInputJudges(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("staging in a sandbox is Linux only")
+	}
+	t.Parallel()
+	cosign := registrytest.Tool(t, "cosign")
+	testscript.Run(t, testscript.Params{Dir: filepath.Join("testdata", "inputs"), Cmds: withRegistry(commands()), Condition: condition, Setup: func(e *testscript.Env) error {
+		e.Setenv("COSIGN", cosign)
+		return imageSession(e, registrytest.Kinds()[0])
+	}})
+}

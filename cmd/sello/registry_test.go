@@ -112,6 +112,9 @@ func (f *front) before(w http.ResponseWriter, r *http.Request) bool {
 //	platform VARIABLE REF PLATFORM  the digest of an image's manifest for a platform
 //	attach TO FROM                  attach to TO what is attached to FROM
 //	remove REPOSITORY@DIGEST        delete a manifest
+//	publisher NAME                  make the key of somebody who publishes images: NAME.key, NAME.pub
+//	attest REF NAME TYPE FILE [tag] attach to an image a statement of the predicate in FILE, signed by NAME; under cosign's tag
+//	signed FILE NAME TYPE FILE SUM  write such a statement about the digest in the file SUM into a file
 func withRegistry(cmds map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	for name, c := range map[string]struct {
 		least int
@@ -119,6 +122,7 @@ func withRegistry(cmds map[string]func(*testscript.TestScript, bool, []string)) 
 	}{
 		"registry": {1, registryFails}, "counts": {0, registryCounts}, "base": {2, registryBase}, "tags": {1, registryTags}, "resolve": {2, registryResolve}, "staged": {3, registryStaged},
 		"settag": {2, registrySetTag}, "absent": {1, registryAbsent}, "copybare": {2, registryCopy(true)}, "copyall": {2, registryCopy(false)}, "platform": {3, registryPlatform}, "attach": {2, registryAttach}, "remove": {1, registryRemove},
+		"publisher": {1, registryPublisher}, "attest": {4, registryAttest}, "signed": {5, registrySigned},
 	} {
 		cmds[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			if neg || len(args) < c.least {

@@ -52,6 +52,7 @@ func (a *app) showPlan(p *release.PlanView) {
 	for _, policy := range p.Depends {
 		a.printf("  depends      %s\n", ui.Escape(policy))
 	}
+	a.inputs(p.Inputs)
 	a.printf("materials known so far\n")
 	for _, m := range p.Materials {
 		a.printf("  %s\n", m)

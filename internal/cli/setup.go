@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,7 @@ error has file, line and column. Exit code 2 on an error.`,
 			for _, arg := range args {
 				names = append(names, a.fromHere(p, arg))
 			}
+			p.Events = notes{a}
 			checked, err := p.Check(cmd.Context(), names)
 			if err != nil {
 				return err
@@ -121,14 +123,20 @@ error has file, line and column. Exit code 2 on an error.`,
 }
 
 func (a *app) pinCommand() *cobra.Command {
-	return &cobra.Command{
+	var evidence bool
+	cmd := &cobra.Command{
 		Use:   "pin",
 		Short: "Write the digests of base images into sello.yaml",
 		Long: `Pin asks the registries which images the tags in sello.yaml name now
 (images[].base, builds[].run.root), and writes their digests in the place of the
 tags. A release builds on what was reviewed: a tag could name other bytes
-tomorrow.`,
-		Example: "  sello pin",
+tomorrow.
+
+With --evidence it also fetches the provenance and verification summaries that
+are attached to these images, and writes them below inputs/, for the rules in
+policy.inputs. Nothing of it is trusted: have it reviewed and commit it; sello
+check, stage and promote judge it.`,
+		Example: "  sello pin\n  sello pin --evidence",
 		Args:    takes(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.open(cmd.Context())
@@ -139,16 +147,27 @@ tomorrow.`,
 			if err != nil {
 				return err
 			}
-			return a.result(done, func() {
+			human := func() {
 				for _, d := range done {
 					a.printf("%s: %s is now %s\n", d.Where, d.From, d.To)
 				}
 				if len(done) == 0 {
 					a.printf("every image is named by its digest already\n")
 				}
+			}
+			if !evidence {
+				return a.result(done, human)
+			}
+			found, err := p.PinEvidence(cmd.Context())
+			shown := a.result(map[string]any{"pinned": done, "evidence": found}, func() {
+				human()
+				a.showEvidence(found)
 			})
+			return errors.Join(err, shown)
 		},
 	}
+	cmd.Flags().BoolVar(&evidence, "evidence", false, "write what is attached to the images below inputs/, too")
+	return cmd
 }
 
 func (a *app) keyCommand() *cobra.Command {

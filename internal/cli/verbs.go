@@ -118,6 +118,7 @@ Run it again after a failure: what is done is recognised by digest.`,
 				}
 				a.printf("%s %s %s: %s, %s%s\n  %s\n  stage %s\n", verb, staged.Project, staged.Version, count(staged.Artifacts, "artifact"), size(staged.Size), images, shown(staged.Where), staged.Digest)
 				a.warnBuilt(staged.Built)
+				a.inputs(staged.Inputs)
 				if staged.Recorded {
 					a.next("git commit -m 'Record the stage digest of "+staged.Version+"' "+staged.Path+"   # it is written there; have it reviewed", "sello sign-off "+staged.Path)
 					return
@@ -159,6 +160,7 @@ the stage, and refuses when the digest differs (exit code 5).`,
 					a.printf("  image %s\n", img)
 				}
 				a.depends(made.Dependencies)
+				a.inputs(made.Inputs)
 				a.built(made.Built)
 				if made.Counted >= made.Needed {
 					a.next("sello promote " + made.Path)
@@ -217,6 +219,7 @@ none is set unless every image is in its place.`,
 					n := made.ImageCopies
 					a.printf("  %s sent (%s), %d mounted, %d were there; no tag yet\n", count(int(n.Sent), "blob"), size(n.Bytes), n.Mounted, n.Present)
 				}
+				a.inputs(made.Inputs)
 				a.built(made.Built)
 				a.next("sello release " + made.Path)
 			})
@@ -310,6 +313,7 @@ Exit code 4 while the stage is not promoted.`,
 				for _, img := range made.ImageTags {
 					a.printf("  moved %s\n", img)
 				}
+				a.inputs(made.Inputs)
 				if len(made.Markers) > 0 {
 					a.printf("  markers %s\n", strings.Join(made.Markers, ", "))
 				}

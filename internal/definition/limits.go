@@ -20,6 +20,10 @@ func (c checker) tooLarge(d *Definition) bool {
 	check("builds", len(d.Builds), maxParts)
 	check("archives", len(d.Archives), maxParts)
 	check("policy.evidence", len(d.Policy.Evidence), maxList)
+	check("policy.inputs", len(d.Policy.Inputs), maxParts)
+	for i, rule := range d.Policy.Inputs {
+		check(fmt.Sprintf("policy.inputs[%d].evidence", i), len(rule.Evidence), maxList)
+	}
 	for i, b := range d.Builds {
 		if b.Go != nil {
 			at := fmt.Sprintf("builds[%d].go.", i)

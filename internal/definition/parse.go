@@ -151,6 +151,7 @@ func (c checker) policy(p Policy) {
 	if p.Vulnerabilities != nil {
 		c.vulnerabilities(*p.Vulnerabilities)
 	}
+	c.inputs(p.Inputs)
 }
 
 // failOn are what policy.vulnerabilities.fail takes.

@@ -50,6 +50,9 @@ policy:
   sign-offs: {manager: 2, rebuilt: 1, valid-for: 240h}
   evidence: [provenance]
   level: 3
+  inputs:
+    - {match: registry.example/base/*, policy: policies/base.yaml, evidence: [inputs/base.jsonl], mode: require}
+    - {match: "*", policy: policies/any.yaml, mode: warn}
 tag: {prefix: age/, remote: origin}
 `
 
@@ -243,6 +246,18 @@ var refusals = map[string]struct{ edit, where, code, says string }{
 	"what vulnerabilities":    {"policy: {vulnerabilities: {fail: reachabel}}", "5:34", "definition-policy", `did you mean "reachable"`},
 	"vulnerabilities for age": {"policy: {vulnerabilities: {fail: any, as-of: 1y}}", "5:46", "definition-policy", "write hours"},
 	"a database by ftp":       {"policy: {vulnerabilities: {fail: any, database: ftp://x}}", "5:49", "definition-policy", ""},
+	"input without a policy":  {"policy: {inputs: [{match: x}]}", "5:19", "yaml-missing-key", "policy"},
+	"input of no kind":        {"policy: {inputs: [{match: x, policy: p.yaml, mode: wanr}]}", "5:52", "definition-input", `did you mean "warn"`},
+	"input by URL":            {"policy: {inputs: [{match: 'https://r.example/x', policy: p.yaml}]}", "5:27", "definition-input", "write r.example/x"},
+	"input by digest":         {"policy: {inputs: [{match: 'r.example/x@sha256:00', policy: p.yaml}]}", "5:27", "definition-input", "write r.example/x"},
+	"input with a space":      {"policy: {inputs: [{match: 'a b', policy: p.yaml}]}", "5:27", "definition-input", ""},
+	"input without a name":    {"policy: {inputs: [{match: '', policy: p.yaml}]}", "5:27", "definition-input", ""},
+	"no inputs":               {"policy: {inputs: []}", "5:18", "definition-input", "remove the key"},
+	"input twice":             {"policy: {inputs: [{match: a, policy: p.yaml}, {match: a, policy: q.yaml}]}", "5:55", "definition-duplicate", ""},
+	"input after every one":   {"policy: {inputs: [{match: '*', policy: p.yaml}, {match: a, policy: q.yaml}]}", "5:57", "definition-input", "at the end"},
+	"policy of inputs above":  {"policy: {inputs: [{match: a, policy: ../p.yaml}]}", "5:38", "definition-path", ""},
+	"evidence twice":          {"policy: {inputs: [{match: a, policy: p.yaml, evidence: [e, e]}]}", "5:60", "definition-duplicate", ""},
+	"evidence above":          {"policy: {inputs: [{match: a, policy: p.yaml, evidence: [/e]}]}", "5:57", "definition-path", ""},
 	"validity in days":        {"policy: {sign-offs: {valid-for: 30d}}", "5:33", "definition-policy", "write hours"},
 	"validity for ever":       {"policy: {sign-offs: {valid-for: 99999h}}", "5:33", "definition-policy", ""},
 	"tag prefix":              {"tag: {prefix: 'a b'}", "5:15", "definition-tag", ""},

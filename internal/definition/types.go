@@ -166,6 +166,20 @@ type Policy struct {
 	Level int `yaml:"level,omitempty" jsonschema:"minimum=0,maximum=3"`
 	// Vulnerabilities says which known ones stop a release. Default: they are not looked for.
 	Vulnerabilities *Vulnerabilities `yaml:"vulnerabilities,omitempty"`
+	// Inputs says what others have to have attested of what the builds read: base images, roots, toolchains, modules. Of the rules that match an input the first one holds; an input that none matches is free. Default: none, every input is.
+	Inputs []InputRule `yaml:"inputs,omitempty" jsonschema:"minItems=1"`
+}
+
+// InputRule asks for provenance, or a verification summary, of inputs of the builds before a step may mount them. Policy and evidence are files of the repository, at the commit that is released.
+type InputRule struct {
+	// Match says which inputs: the repository of an image (registry.example/base), toolchain, the path of a Go module, or a package URL (pkg:golang/…@v1.2.3); * stands for anything, and alone for every input that no rule before it matches.
+	Match string `yaml:"match" jsonschema:"minLength=1,maxLength=512" example:"registry.example/base/*"`
+	// Policy is the path of the policy that they are held to (sello schema policy). A trusted root that it names lies beside it.
+	Policy string `yaml:"policy" example:"policies/base.yaml"`
+	// Evidence are paths of attestations, besides inputs/sha256-DIGEST.jsonl, which is looked at wherever it is there (sello pin --evidence writes it). Default: none besides.
+	Evidence []string `yaml:"evidence,omitempty" jsonschema:"minItems=1,uniqueItems=true" example:"[inputs/toolchain.jsonl]"`
+	// Mode says what happens to an input that does not hold to the policy: require refuses it, warn lets it through and says so. Default: require.
+	Mode string `yaml:"mode,omitempty" jsonschema:"enum=require,enum=warn"`
 }
 
 // Vulnerabilities says which known vulnerabilities of what is released stop a promotion and a release, unless a release manager has decided about them in an OpenVEX document below vex/ (sello vex create).

@@ -23,6 +23,13 @@ func (b *Base) Materials(repository string) []material.Material {
 		add("base index", d, "")
 	}
 	add("base manifest", b.Manifest, b.Platform.Architecture)
+	if len(b.Indexes) > 0 {
+		var held []string
+		for _, d := range b.Indexes {
+			held = append(held, d.Digest.Encoded())
+		}
+		out[len(out)-1].Annotations[heldIn] = strings.Join(held, " ")
+	}
 	add("base config", b.Config, b.Platform.Architecture)
 	for i, d := range b.Layers {
 		add(fmt.Sprintf("base layer %d", i+1), d, b.Platform.Architecture)
@@ -40,4 +47,27 @@ func purl(repository string, d ocispec.Descriptor, arch string) string {
 	}
 	name := repository[strings.LastIndex(repository, "/")+1:]
 	return packageurl.NewPackageURL(packageurl.TypeOCI, "", name, d.Digest.String(), packageurl.QualifiersFromMap(q), "").ToString()
+}
+
+// heldIn is the annotation of a manifest that says which indexes lead to it, outermost first: what others attest of an image they often
+// attest of its index alone.
+const heldIn = "indexes"
+
+// IsManifest reports whether a material is the manifest of an image: one for each image that is built upon.
+func IsManifest(m material.Material) bool { return strings.HasSuffix(m.Name, " manifest") }
+
+// IndexesOf gives the SHA-256 digests of the indexes that lead to a manifest, outermost first.
+func IndexesOf(m material.Material) []string { return strings.Fields(m.Annotations[heldIn]) }
+
+// RepositoryOf gives the repository that the package URL of an image's part names.
+func RepositoryOf(uri string) (string, bool) {
+	if !strings.HasPrefix(uri, "pkg:"+packageurl.TypeOCI+"/") {
+		return "", false
+	}
+	p, err := packageurl.FromString(uri)
+	if err != nil {
+		return "", false
+	}
+	repository := p.Qualifiers.Map()["repository_url"]
+	return repository, repository != ""
 }

@@ -94,6 +94,23 @@ func (v *VSA) Enough(entries []Summary) error {
 	return &gate.Refusal{Code: "vsa-level", What: "the summary states less than is asked for", Expected: strings.Join(expected, ", or "), Actual: few(v.Levels), Fix: notVouchedFor}
 }
 
+// Granted gives the SLSA level of each track ("build") that entries ask for and the summary states: what the policy believes of it, and never more.
+func (v *VSA) Granted(entries []Summary) map[string]string {
+	out := map[string]string{}
+	for _, s := range entries {
+		if slices.ContainsFunc(s.Levels, func(want string) bool { return !v.reaches(want) }) {
+			continue
+		}
+		for _, level := range s.Levels {
+			if m := slsaLevel.FindStringSubmatch(level); m != nil {
+				track := strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(m[1], "SLSA_"), "_LEVEL_"))
+				out[track] = max(out[track], level) // they differ in the digit alone
+			}
+		}
+	}
+	return out
+}
+
 var slsaLevel = regexp.MustCompile(`^(SLSA_[A-Z]+_LEVEL_)([0-9])$`)
 
 // reaches reports whether a level is stated; of SLSA's levels a higher one of the same track will do.

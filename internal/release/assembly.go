@@ -39,7 +39,8 @@ type assembly struct {
 	work    string
 	fetch   *gomod.Fetcher
 	origin  *origin
-	times   bool // ask when the versions of modules were made
+	times   bool           // ask when the versions of modules were made
+	inputs  *inputPolicies // what inputs are held to before a step reads them; nil where nothing is asked for
 
 	made, cached func() (*image.Blobs, error) // folders of blobs, opened at the first use
 	licenses     func() sbom.Licenses         // of the modules that were fetched
@@ -52,6 +53,7 @@ type assembly struct {
 
 	unpacking sync.Mutex
 
+	basesAt   map[string]flow.Node            // the fetches of base images, by the image's name
 	compiled  map[string]*flow.Task[Compiled] // by the compile's name
 	packed    []*flow.Task[stage.Artifact]
 	images    []*imageSteps
@@ -88,7 +90,7 @@ type Compiled struct {
 
 func newAssembly(p *Project, plan *build.Plan, o *origin, fetch *gomod.Fetcher, work string) (*assembly, error) {
 	a := &assembly{project: p, plan: plan, work: work, origin: o, fetch: fetch, fetched: map[string]fetched{}, bases: map[string]ocispec.Descriptor{},
-		roots: map[string]engine.Root{}, claimed: map[string]string{}, compiled: map[string]*flow.Task[Compiled]{}}
+		roots: map[string]engine.Root{}, claimed: map[string]string{}, basesAt: map[string]flow.Node{}, compiled: map[string]*flow.Task[Compiled]{}}
 	a.licenses = sync.OnceValue(func() sbom.Licenses { return licenses.New(a.licensePlaces()) }) // asked for when everything is fetched
 	a.made = sync.OnceValues(func() (*image.Blobs, error) { return openBlobs(a.path(stage.ImagesFolder)) })
 	a.cached = sync.OnceValues(func() (*image.Blobs, error) { return openBlobs(filepath.Join(p.CacheDir, "images")) })

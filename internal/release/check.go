@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -58,7 +59,7 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 			}
 		default:
 			if def, err = p.checkDefinition(name, data); err == nil {
-				err = p.patternsMatch(ctx, name, data)
+				err = errors.Join(p.patternsMatch(ctx, name, data), p.checkInputRules(ctx, def, &checked))
 			}
 			err = p.withDigests(ctx, err)
 		}
@@ -80,6 +81,31 @@ func (p *Project) Check(ctx context.Context, names []string) ([]string, error) {
 		errs = append(errs, c.agree(p.Now()))
 	}
 	return checked, errors.Join(errs...)
+}
+
+// checkInputRules reads the policies and evidence that a definition's rules about inputs name, and judges the images that it names.
+func (p *Project) checkInputRules(ctx context.Context, def *definition.Definition, checked *[]string) error {
+	all, err := p.workingInputs(ctx, def)
+	if err != nil || len(all.all) == 0 {
+		return err
+	}
+	plan, err := build.New(def, "v0.0.0", strings.Repeat("0", 40), p.Now())
+	if err != nil {
+		return err
+	}
+	judged, err := p.foresee(ctx, plan, all)
+	if err != nil {
+		return err
+	}
+	for _, w := range judged.Warned() {
+		p.note(fmt.Sprintf("%s: %s: only warned about [%s]", w.Name, w.Reason, w.Code))
+	}
+	for _, r := range all.all[0].rules {
+		if !slices.Contains(*checked, r.Policy) {
+			*checked = append(*checked, r.Policy)
+		}
+	}
+	return nil
 }
 
 func (p *Project) checkDefinition(name string, data []byte) (*definition.Definition, error) {

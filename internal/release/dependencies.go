@@ -286,6 +286,16 @@ func (s *staged) document(ctx context.Context, name string) (*sbom.Document, err
 
 // recorded gives what the builder's provenance of the stage's programs names as their materials.
 func (s *staged) recorded(ctx context.Context, t *trust.Trust) (out []material.Material, err error) {
+	all, err := s.provenances(ctx, t)
+	for _, p := range all {
+		out = append(out, p.BuildDefinition.ResolvedDependencies...)
+		out = append(out, p.RunDetails.Byproducts...)
+	}
+	return out, err
+}
+
+// provenances gives the builder's provenance of the stage's programs and other files of builds, each once.
+func (s *staged) provenances(ctx context.Context, t *trust.Trust) (out []attest.Provenance, err error) {
 	seen := map[string]bool{}
 	for _, a := range s.list.Artifacts {
 		if a.Kind != stage.KindBinary && a.Kind != stage.KindFile {
@@ -300,28 +310,32 @@ func (s *staged) recorded(ctx context.Context, t *trust.Trust) (out []material.M
 			continue
 		}
 		seen[sum+" "+a.SHA256] = true
-		bundle, err := sign.ParseBundle(data)
-		if err != nil {
-			return nil, err
-		}
-		_, payload, err := sign.SignersOf(t, trust.RoleBuilder).Verify(bundle)
+		statement, err := builtProvenance(t, data)
 		if err != nil {
 			return nil, fmt.Errorf("read provenance of %s: %w", a.Name, err)
-		}
-		statement, err := attest.Decode[attest.Provenance](payload, attest.ProvenanceType)
-		if err != nil {
-			return nil, err
 		}
 		if !slices.ContainsFunc(statement.Subject, func(s attest.Subject) bool { return s.Digest["sha256"] == a.SHA256 }) {
 			return nil, &gate.Refusal{Code: "subject-mismatch", Where: s.File(a.Name + stage.BundleSuffix), What: "the provenance is about other bytes", Expected: "sha256:" + a.SHA256, Fix: "stage the release again"}
 		}
 		if !seen[sum] {
 			seen[sum] = true
-			out = append(out, statement.Predicate.BuildDefinition.ResolvedDependencies...)
-			out = append(out, statement.Predicate.RunDetails.Byproducts...)
+			out = append(out, statement.Predicate)
 		}
 	}
 	return out, nil
+}
+
+// builtProvenance reads provenance in a bundle that the builder signed. It refuses with wrong-predicate what says something else.
+func builtProvenance(t *trust.Trust, data []byte) (*attest.Statement[attest.Provenance], error) {
+	bundle, err := sign.ParseBundle(data)
+	if err != nil {
+		return nil, err
+	}
+	_, payload, err := sign.SignersOf(t, trust.RoleBuilder).Verify(bundle)
+	if err != nil {
+		return nil, err
+	}
+	return attest.Decode[attest.Provenance](payload, attest.ProvenanceType)
 }
 
 // approvals reads the documents that are merged on the release branch; those that do not count are named in Ignored.

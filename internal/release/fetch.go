@@ -133,7 +133,11 @@ func (a *assembly) toolchain(ctx context.Context, g definition.Go) (material.Too
 	if err != nil {
 		return material.Toolchain{}, err
 	}
-	return a.fetch.Toolchain(ctx, version)
+	t, err := a.fetch.Toolchain(ctx, version)
+	if err != nil {
+		return t, err
+	}
+	return t, a.admit(ctx, t.Material) // it is run to find the modules
 }
 
 // goMod reads the go.mod of the module in dir.

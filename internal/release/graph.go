@@ -37,13 +37,18 @@ func (a *assembly) addFiles(g *flow.Graph) (source flow.Node, files []flow.Node)
 	source = flow.Add(g, flow.Step[string]{Name: "source", Run: func(ctx context.Context, _ *flow.Run) (string, error) {
 		return a.origin.source.Tree + a.origin.source.DirHash, a.exportSource(ctx)
 	}})
-	var compiles []flow.Node
+	fetches := map[string]flow.Node{}
 	for _, name := range a.buildNames() {
-		fetch := flow.Add(g, flow.Step[string]{Name: "fetch/" + name, Needs: flow.Needs(source), Group: "fetch", Run: func(ctx context.Context, r *flow.Run) (string, error) {
+		fetches[name] = flow.Add(g, flow.Step[string]{Name: "fetch/" + name, Needs: flow.Needs(source), Group: "fetch", Run: func(ctx context.Context, r *flow.Run) (string, error) {
 			return a.fetchBuild(ctx, name, r)
 		}})
+	}
+	a.addBases(g, source)
+	judged := a.addInputs(g, fetches)
+	var compiles []flow.Node
+	for _, name := range a.buildNames() {
 		for _, c := range a.plan.CompilesOf(name) {
-			a.compiled[c.Name()] = a.addCompile(g, c, fetch)
+			a.compiled[c.Name()] = a.addCompile(g, c, append([]flow.Node{fetches[name]}, judged...))
 			compiles = append(compiles, a.compiled[c.Name()])
 		}
 	}
@@ -54,9 +59,29 @@ func (a *assembly) addFiles(g *flow.Graph) (source flow.Node, files []flow.Node)
 	return source, compiles
 }
 
-func (a *assembly) addCompile(g *flow.Graph, c build.Compile, fetch flow.Node) *flow.Task[Compiled] {
+// addInputs adds the step that holds everything that was fetched to the rules about inputs: no step that would read it starts before. There is none
+// where nothing is asked for.
+func (a *assembly) addInputs(g *flow.Graph, fetches map[string]flow.Node) []flow.Node {
+	if a.inputs == nil || len(a.inputs.all) == 0 {
+		return nil
+	}
+	var needs []flow.Node
+	for _, name := range a.buildNames() {
+		needs = append(needs, fetches[name])
+	}
+	for _, img := range a.plan.Images {
+		if fetch := a.basesAt[img.Name]; fetch != nil {
+			needs = append(needs, fetch)
+		}
+	}
+	return flow.Needs(flow.Add(g, flow.Step[string]{Name: "inputs", Needs: needs, Run: func(ctx context.Context, _ *flow.Run) (string, error) {
+		return "", a.judgeInputs(ctx)
+	}}))
+}
+
+func (a *assembly) addCompile(g *flow.Graph, c build.Compile, needs []flow.Node) *flow.Task[Compiled] {
 	return flow.Add(g, flow.Step[Compiled]{
-		Name: c.Name(), Needs: flow.Needs(fetch), Group: "build",
+		Name: c.Name(), Needs: needs, Group: "build",
 		Key: func() (string, error) {
 			return keyOf(struct {
 				Compile build.Compile

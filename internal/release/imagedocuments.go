@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	godigest "github.com/opencontainers/go-digest"
@@ -17,6 +18,7 @@ import (
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/trust"
 )
 
 // imageDocuments writes the bills of materials of the stage's images into dir. They are taken from the attestations in the
@@ -46,6 +48,59 @@ func (s *staged) imageDocuments(ctx context.Context, dir string) error {
 		}
 	}
 	return nil
+}
+
+// imageProvenances gives the builder's provenance of the stage's images, from the attestations in its image layout.
+func (s *staged) imageProvenances(ctx context.Context, t *trust.Trust) (out []attest.Provenance, err error) {
+	if len(s.list.Images) == 0 {
+		return nil, nil
+	}
+	from, err := registry.OpenLayout(ctx, s.Images())
+	if err != nil {
+		return nil, err
+	}
+	for _, img := range s.list.Images {
+		one, err := provenanceOf(ctx, from, t, img.Index)
+		if err != nil {
+			return nil, fmt.Errorf("read provenance of image %s: %w", img.Name, err)
+		}
+		out = append(out, *one)
+	}
+	return out, nil
+}
+
+// provenanceOf finds, among what is attached to an image, the builder's provenance of it.
+func provenanceOf(ctx context.Context, from *registry.Layout, t *trust.Trust, index string) (*attest.Provenance, error) {
+	referrers, err := from.Referrers(ctx, ocispec.Descriptor{Digest: godigest.Digest(index)}, sign.MediaType)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range referrers {
+		blobs, err := readReferrer(ctx, from, r)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range blobs {
+			if d.MediaType != sign.MediaType {
+				continue
+			}
+			data, err := readBlob(ctx, from, d)
+			if err != nil {
+				return nil, err
+			}
+			statement, err := builtProvenance(t, data)
+			if gate.Code(err) == "wrong-predicate" { // a bill of materials, a signature
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(statement.Subject, func(s attest.Subject) bool { return "sha256:"+s.Digest["sha256"] == index }) {
+				return &statement.Predicate, nil
+			}
+		}
+	}
+	return nil, &gate.Refusal{Code: "attestation-missing", Where: index, What: "an image of the stage has no provenance", Expected: "provenance by the builder, attached to it", Actual: "none", Fix: "stage the release again"}
 }
 
 // documentOf finds, among what is attached to an image, the document with the digest.

@@ -47,15 +47,26 @@ type builtImage struct {
 	Finished time.Time            `json:"finished"`
 }
 
-// addImages adds, for each image, its base, a step a platform, its index and its description.
+// addBases adds the fetch of each image's base.
+func (a *assembly) addBases(g *flow.Graph, source flow.Node) {
+	for _, img := range a.plan.Images {
+		if img.Base == definition.Scratch {
+			continue
+		}
+		a.basesAt[img.Name] = flow.Add(g, flow.Step[string]{Name: "fetch/base/" + img.ShortName(), Needs: flow.Needs(source), Group: "fetch", Run: func(ctx context.Context, r *flow.Run) (string, error) {
+			return img.Base, a.fetchBase(ctx, img, r)
+		}})
+	}
+}
+
+// addImages adds, for each image, a step a platform, its index and its description. They wait for the compiles of their programs, and so for
+// the judgement of all inputs.
 func (a *assembly) addImages(g *flow.Graph, source flow.Node) {
 	for _, img := range a.plan.Images {
 		s := &imageSteps{plan: img}
 		needs := flow.Needs(source)
-		if img.Base != definition.Scratch {
-			needs = append(needs, flow.Add(g, flow.Step[string]{Name: "fetch/base/" + img.ShortName(), Group: "fetch", Run: func(ctx context.Context, r *flow.Run) (string, error) {
-				return img.Base, a.fetchBase(ctx, img, r)
-			}}))
+		if fetch := a.basesAt[img.Name]; fetch != nil {
+			needs = append(needs, fetch)
 		}
 		for _, platform := range img.On {
 			s.platforms = append(s.platforms, a.addImagePlatform(g, img, platform, needs))

@@ -26,6 +26,7 @@ type PlanView struct {
 	Production string      `json:"production"`
 	SignOffs   string      `json:"signOffs"`
 	Depends    []string    `json:"dependencyPolicies,omitempty"` // what policies about dependencies ask for
+	Inputs     *Inputs     `json:"inputs,omitempty"`             // what of them is known before fetching, judged
 	Materials  []string    `json:"materials"`                    // known before fetching
 	Steps      []PlanStep  `json:"steps"`
 	Images     []PlanImage `json:"images,omitempty"`
@@ -65,7 +66,14 @@ func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
 		for _, policy := range policies {
 			v.Depends = append(v.Depends, policy.Where+": "+policy.Summary())
 		}
-		return v, err
+		if err != nil {
+			return v, err
+		}
+		inputs, err := p.inputPolicies(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return v, p.planInputs(ctx, c.Plan, inputs, v)
 	}
 	data, err := readLimited(filepath.Join(p.Repo.Root(), definition.FileName))
 	if err != nil {
@@ -99,7 +107,21 @@ func (p *Project) Plan(ctx context.Context, file string) (*PlanView, error) {
 	if d.Policy != nil {
 		v.Depends = append(v.Depends, deps.FileName+": "+d.Policy.Summary())
 	}
-	return v, nil
+	inputs, err := p.workingInputs(ctx, def)
+	if err != nil {
+		return nil, err
+	}
+	return v, p.planInputs(ctx, plan, inputs, v)
+}
+
+// planInputs says what the rules about inputs come to, as far as it is known before anything is fetched, and refuses what they do.
+func (p *Project) planInputs(ctx context.Context, plan *build.Plan, all *inputPolicies, v *PlanView) error {
+	if all.none() {
+		return nil
+	}
+	var err error
+	v.Inputs, err = p.foresee(ctx, plan, all)
+	return err
 }
 
 func signOffPolicy(def *definition.Definition, t *trust.Trust) string {
@@ -133,6 +155,9 @@ func view(plan *build.Plan, channel string) *PlanView {
 		}
 		v.Materials = append(v.Materials, fmt.Sprintf("toolchain %s, and the modules that %s needs (checked against go.sum and the checksum database)", orText(c.Go.Toolchain, "of go.mod"), c.Build))
 		step("fetch/"+c.Build, "toolchain and modules: network on, no project code runs")
+	}
+	if len(def.Policy.Inputs) > 0 {
+		step("inputs", "what was fetched is held to policy.inputs before a step may mount it")
 	}
 	for _, c := range plan.Compiles {
 		if c.Run != nil {

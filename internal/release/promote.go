@@ -36,6 +36,7 @@ type Promoted struct {
 
 	Images      []string           `json:"images,omitempty"`     // registry/repository@sha256:…, each in its place
 	ImageCopies registry.CopyStats `json:"imageCopies,omitzero"` // what that took
+	Inputs      *Inputs            `json:"inputs,omitempty"`     // how they were judged, where there are rules
 }
 
 // Promote is the gate: everything is verified, then copied to production by digest, then read back
@@ -55,6 +56,9 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
+		return nil, err
+	}
+	if out.Inputs, err = p.inputsStep(ctx, c, s); err != nil {
 		return nil, err
 	}
 	images := copies(s.list)

@@ -32,6 +32,7 @@ type Released struct {
 
 	Images    []string `json:"images,omitempty"`    // registry/repository:tag, for each tag of the release
 	ImageTags []string `json:"imageTags,omitempty"` // moving tags that were set: registry/repository:latest
+	Inputs    *Inputs  `json:"inputs,omitempty"`    // how they were judged, where there are rules
 }
 
 // Release makes a promoted version official. The order is the promise: sign-offs still hold, production
@@ -58,6 +59,9 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		return nil, err
 	}
 	out := &Released{Project: c.Definition.Project, Version: c.Release.Version, Stage: s.digestName(), Tag: c.TagName(), Commit: c.Commit.ID, Where: store.Place(to.Bucket, to.Prefix())}
+	if out.Inputs, err = p.inputsBefore(ctx, c, s, to); err != nil {
+		return nil, err
+	}
 	var statement []byte
 	images := func(name string, do func() error) step {
 		return step{name, do, len(s.list.Images) == 0}

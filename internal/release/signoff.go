@@ -35,6 +35,7 @@ type SignedOff struct {
 
 	Images       []ImageRef    `json:"images,omitempty"`
 	Dependencies *Dependencies `json:"dependencies,omitempty"` // how they were judged, where there is a policy
+	Inputs       *Inputs       `json:"inputs,omitempty"`       // likewise, where there are rules
 }
 
 // SignOff verifies a stage, rebuilds it when asked, and signs a manager's word over its digest.
@@ -65,6 +66,10 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err != nil {
 		return nil, err
 	}
+	inputs, err := p.inputsStep(ctx, c, s)
+	if err != nil {
+		return nil, err
+	}
 	var depends *Dependencies
 	err = p.steps(step{"dependencies", func() (err error) { depends, err = p.checkDependencies(ctx, c, s, policies); return err }, len(policies) == 0},
 		step{"known vulnerabilities", func() error { _, _, err := p.checkVulnerabilities(ctx, c, s); return err }, !c.looksForVulnerabilities()})
@@ -83,7 +88,7 @@ func (p *Project) SignOff(ctx context.Context, file string, o SignOffOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed, Built: s.Built, Images: imageRefs(s.list), Dependencies: depends}
+	made := &SignedOff{Identity: identity, Version: c.Release.Version, Stage: s.digestName(), Path: c.Path, Rebuilt: o.Rebuild, Counted: len(e.Counted), Needed: e.Needed, Built: s.Built, Images: imageRefs(s.list), Dependencies: depends, Inputs: inputs}
 	return made, p.record("sign-off", c, s, map[string]string{"identity": identity, "rebuilt": fmt.Sprint(o.Rebuild)})
 }
 

@@ -77,6 +77,10 @@ func (p *Project) Snapshot(ctx context.Context, target string) (*Snapshotted, er
 	if err != nil {
 		return nil, err
 	}
+	if a.inputs, err = p.workingInputs(ctx, def); err != nil {
+		return nil, err
+	}
+	a.inputs.partial = true
 	g := flow.New()
 	tree, _ := a.addFiles(g)
 	a.addImages(g, tree)

@@ -33,7 +33,8 @@ type Staged struct {
 	Size      int64  `json:"size"`
 	Already   bool   `json:"already"` // it was staged before, and verified again
 	Built
-	Recorded bool `json:"recorded"` // the stage digest was written into the release file in the working tree
+	Inputs   *Inputs `json:"inputs,omitempty"` // how they were judged, where there are rules
+	Recorded bool    `json:"recorded"`         // the stage digest was written into the release file in the working tree
 }
 
 // Stage builds the release that a merged release file names, and writes it to the staging bucket. The
@@ -77,6 +78,9 @@ func (p *Project) Stage(ctx context.Context, file string) (*Staged, error) {
 		Where: store.Place(staging, s.Prefix()), Artifacts: len(s.list.Artifacts), Images: len(s.list.Images)}
 	for _, a := range s.list.Artifacts {
 		out.Size += a.Size
+	}
+	if out.Inputs, err = p.inputsStep(ctx, c, s); err != nil {
+		return nil, err
 	}
 	if out.Recorded, err = p.recordStage(c, s); err != nil || already {
 		return out, err
@@ -207,7 +211,14 @@ func (p *Project) prepare(ctx context.Context, c *Candidate, work string) (*asse
 		return nil, err
 	}
 	policies, err := p.dependencyPolicies(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	a.times = policies.askAge()
+	if a.inputs, err = p.inputPolicies(ctx, c); err != nil {
+		return nil, err
+	}
+	_, err = p.foresee(ctx, c.Plan, a.inputs) // what can be refused before anything is fetched
 	return a, err
 }
 

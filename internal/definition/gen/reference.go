@@ -51,6 +51,7 @@ func pages() []page {
 			{"images: files", reflect.TypeFor[definition.ImageFile](), "images:\n  - files:\n      -\n", 4},
 			{"policy", reflect.TypeFor[definition.Policy](), "policy:\n", 1},
 			{"policy: sign-offs", reflect.TypeFor[definition.SignOffs](), "policy:\n  sign-offs:\n", 2},
+			{"policy: inputs", reflect.TypeFor[definition.InputRule](), "policy:\n  inputs:\n    -\n", 3},
 			{"tag", reflect.TypeFor[definition.Tag](), "tag:\n", 1},
 		}},
 		{"releases/&lt;version&gt;.yaml", "What is released. `sello propose` writes it, people review it, `sello stage` adds the stage digest.", "release", []section{
