@@ -12,7 +12,7 @@ import (
 )
 
 // SummaryType is the predicate type of a verification summary attestation (VSA), SLSA v1.0 to v1.2.
-const SummaryType = "https://slsa.dev/verification_summary/v1"
+const SummaryType = attest.SummaryType
 
 // VSA is what a verifier says that it found.
 type VSA struct {

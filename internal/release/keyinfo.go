@@ -114,7 +114,7 @@ func (o TrustKeyOptions) check() error {
 // TrustKey adds a public key to trust.yaml in the working tree. It counts once the change is on the release branch.
 func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, error) {
 	if o.Role == "" {
-		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate, builder or log")
+		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate, builder, log or verifier")
 	}
 	if err := o.check(); err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (p *Project) projectName() (string, error) {
 
 func rolesOf(t *trust.Trust, identity string) []string {
 	var out []string
-	for _, role := range []string{"builder", "manager", "associate"} {
+	for _, role := range trust.Roles {
 		if t.HasRole(identity, role) {
 			out = append(out, role)
 		}

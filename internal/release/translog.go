@@ -114,7 +114,7 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, s *staged, to stor
 
 // logEntries are the signed files of a release, the release statement last.
 func logEntries(ctx context.Context, s *staged, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
-	files, err := publishedFiles(ctx, s, to)
+	files, err := publishedFiles(ctx, s, to, nil)
 	if err != nil {
 		return nil, err
 	}
