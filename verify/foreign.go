@@ -74,6 +74,7 @@ func Summary(file Digests, evidence []Evidence, o PolicyOptions) (*Report, error
 func (j *policyJudge) summary(c *candidate, file Digests, r *Report) {
 	var v *provenance.VSA
 	var entries []provenance.Summary
+	var enough []string
 	c.passed = c.chain(Check{Where: c.where},
 		step{"wrong-predicate", func(k *Check) (err error) {
 			v, err = provenance.DecodeVSA(c.witnessed.Payload, identifiers(file)...)
@@ -91,10 +92,14 @@ func (j *policyJudge) summary(c *candidate, file Digests, r *Report) {
 			return err
 		}},
 		step{"vsa-failed", func(k *Check) error { k.Actual = v.Result; return v.Passed() }},
-		step{"vsa-level", func(k *Check) error { k.Actual = strings.Join(v.Levels, ", "); return v.Enough(entries) }},
+		step{"vsa-level", func(k *Check) (err error) {
+			k.Actual = strings.Join(v.Levels, ", ")
+			enough, err = v.Enough(entries)
+			return err
+		}},
 	)
 	if c.passed {
-		r.Signer = signerOf(c.witnessed)
+		r.Signer, r.Stated = signerOf(c.witnessed), enough
 	}
 }
 

@@ -55,8 +55,9 @@ type Report struct {
 
 	// Subjects are what the verdict is about, by digest, and Evidence the attestations that it rests on; for who issues a
 	// verification summary of it. They are not in the JSON.
-	Subjects []Named `json:"-"`
-	Evidence []Named `json:"-"`
+	Subjects []Named  `json:"-"`
+	Evidence []Named  `json:"-"`
+	Stated   []string `json:"-"` // levels that a policy asked a summary for, and that it states
 
 	refusals []*gate.Refusal
 }
