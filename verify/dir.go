@@ -143,7 +143,7 @@ func (d *folder) statement() {
 	delete(names, stage.ReleaseBundle)
 	delete(names, tlog.ProofFile)
 	for _, name := range []string{stage.SummaryBundle, stage.SummaryPlain} {
-		if _, promised := said[name]; !promised && d.gateSummaries() { // made later, and judged by itself
+		if _, promised := said[name]; !promised { // made later, and judged by itself
 			delete(names, name)
 		}
 	}
@@ -221,5 +221,5 @@ func (d *folder) accounted(name string) bool {
 		return strings.HasSuffix(strings.TrimSuffix(vex, stage.BundleSuffix), ".openvex.json") && !strings.Contains(vex, "/")
 	}
 	id, ok := strings.CutPrefix(name, stage.SignOffFolder+"/")
-	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || name == tlog.ProofFile || d.gateSummaries() && IsSummary(name) || strings.HasPrefix(name, chain.Folder+"/") || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
+	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || name == tlog.ProofFile || IsSummary(name) || strings.HasPrefix(name, chain.Folder+"/") || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
 }

@@ -205,7 +205,13 @@ func buildLevel(levels []string) int {
 
 // gate judges the gate's summary of a release or promoted folder, in both forms.
 func (d *folder) gate() {
-	if d.report.Scope == ScopeStage || !d.gateSummaries() {
+	if d.report.Scope == ScopeStage {
+		return
+	}
+	if !d.gateSummaries() {
+		if d.files[stage.SummaryBundle] != nil || d.files[stage.SummaryPlain] != nil {
+			d.skip("vsa-verifier-untrusted", stage.SummaryBundle, "the trust file names no verifier: the verification summary beside the release says nothing")
+		}
 		return
 	}
 	in := summarised{where: stage.SummaryBundle, found: collected(content(d.files[stage.SummaryBundle])), released: d.said != nil}
