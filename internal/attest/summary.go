@@ -92,7 +92,7 @@ func NewSummary(subjects []Subject, s Summary) (Statement[Summary], error) {
 		return fail(fmt.Errorf("result %.50q with the levels %.200q", s.Result, s.Levels))
 	}
 	for _, level := range s.Levels {
-		if strings.HasPrefix(level, "SLSA_") && !levelName().MatchString(level) {
+		if level == "" || strings.HasPrefix(level, "SLSA_") && !levelName().MatchString(level) {
 			return fail(fmt.Errorf("%.100q is not a level", level))
 		}
 	}

@@ -69,6 +69,7 @@ func TestNewSummaryRefuses(t *testing.T) {
 		"no result":                       func(s *Summary) { s.Result = "" },
 		"another result":                  func(s *Summary) { s.Result = "MAYBE" },
 		"passed without a level":          func(s *Summary) { s.Levels = nil },
+		"a level without a name":          func(s *Summary) { s.Levels = []string{""} },
 		"passed and failed":               func(s *Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_3", Failed} },
 		"failed with a level":             func(s *Summary) { s.Result = Failed },
 		"a property in place of a level":  func(s *Summary) { s.Levels = append(s.Levels, "SLSA_BUILD_REPRODUCED") },

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,15 +37,14 @@ func (a *app) by(f *summaryFlags, policy string, judged []byte, t *trust.Trust) 
 
 // conclude shows a report and issues the summary of it that was asked for. The verdict decides how the program ends.
 func (a *app) conclude(ctx context.Context, report *verify.Report, f summaryFlags, verbose bool) error {
+	var issued error
 	if f.Out != "" {
-		if err := release.IssueSummary(ctx, report, f.SummaryOptions); err != nil {
-			return err
-		}
+		issued = release.IssueSummary(ctx, report, f.SummaryOptions)
 	}
 	if err := a.result(report, func() { a.showReport(report, verbose) }); err != nil {
 		return err
 	}
-	return report.Err()
+	return errors.Join(report.Err(), issued)
 }
 
 // verifyBySummary verifies a file by a summary of its project's own gate.
