@@ -147,6 +147,49 @@ func expire(t *trust.Trust, name string, at time.Time) {
 	t.Identities[name] = id
 }
 
+// A gate may sign with certificates: what verifies is the bundle. The plain form is the same envelope, and proves nothing by itself.
+func TestKeylessGate(t *testing.T) {
+	t.Parallel()
+	w := vt.NewKeylessGateWorld(t, vt.Now)
+	release := w.Release(t)
+	o := keylessOptions(w)
+	accepted(t, dir(t, release, o))
+	accepted(t, file(t, filepath.Join(release, vt.Archive), o))
+	sum := verify.Digests{"sha256": digest.Bytes(vt.Read(t, release, vt.Archive))}
+	for name, code := range map[string]string{stage.SummaryBundle: "", stage.SummaryPlain: "no-trusted-signer"} {
+		r, err := verify.ProjectSummary(sum, []verify.Evidence{{Name: name, Content: vt.Read(t, release, name)}}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := gate.Code(r.Err()); got != code {
+			t.Errorf("%s: %v, want %q", name, r.Err(), code)
+		}
+	}
+	refused(t, dir(t, w.Release(t, func(d *vt.Draft) { d.Summary = func(s *vt.Summary) { s.Signer = w.Keys["first"] } }), o), "no-trusted-signer")
+}
+
+// A download of a release, or of a file in one, fetches the summary, whether the release statement names it or it was made later.
+func TestGateSummaryByURL(t *testing.T) {
+	t.Parallel()
+	w := vt.NewGateWorld(t)
+	for name, c := range map[string]struct {
+		change func(*vt.Summary)
+		code   string
+	}{
+		"named":   {nil, ""},
+		"later":   {func(s *vt.Summary) { s.Late = true }, ""},
+		"missing": {func(s *vt.Summary) { s.Bundle, s.Plain = nil, nil }, "vsa-missing"},
+		"failed":  {func(s *vt.Summary) { s.Result, s.Levels = attest.Failed, []string{attest.Failed} }, "vsa-failed"},
+	} {
+		base := serve(t, published(w.Release(t, func(d *vt.Draft) { d.Summary = c.change }))) + "/age/v1.4.2/"
+		for _, url := range []string{base, base + vt.Archive} {
+			if r := get(t, url, options(w)); gate.Code(r.Err()) != c.code {
+				t.Errorf("%s, %s: %v, want %q", name, url, r.Err(), c.code)
+			}
+		}
+	}
+}
+
 // The gate's word alone, with the trust file.
 func TestProjectSummary(t *testing.T) {
 	t.Parallel()

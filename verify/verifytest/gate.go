@@ -3,9 +3,11 @@ package verifytest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/sign/signtest"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
@@ -27,6 +29,19 @@ func NewGateWorld(tb testing.TB, changes ...func(*trust.Trust)) *World {
 		t.Verifiers = []trust.Verifier{{ID: VerifierID, Signer: "gate"}}
 	}}, changes...)...)
 	w.Keys["gate"] = key
+	return w
+}
+
+// NewKeylessGateWorld is NewKeylessWorld with a gate that signs with certificates, too.
+func NewKeylessGateWorld(tb testing.TB, now time.Time) *World {
+	tb.Helper()
+	instance := signtest.New(tb, now)
+	w := NewGateWorld(tb, func(t *trust.Trust) {
+		k := Keyless("gate")
+		t.TrustedRoot, t.Identities["gate"] = signtest.Pin(instance.Root), trust.Identity{Issuer: k.Issuer, Subject: k.Subject}
+	})
+	w.Sigstore = instance
+	check(tb, w.Trust.SetRoot(instance.Root))
 	return w
 }
 
