@@ -18,6 +18,7 @@ type attestation struct {
 	stated  error // bad-json, wrong-statement-type, subject-missing, weak-digest
 	decoded error // wrong-predicate, bad-json
 
+	sha256    string // of the bundle
 	keyID     string
 	signer    string // identity
 	header    *attest.Header
@@ -48,7 +49,7 @@ func (v *verifier) attestation(data []byte) *attestation {
 }
 
 func (v *verifier) open(data []byte) *attestation {
-	a := &attestation{}
+	a := &attestation{sha256: digest.Bytes(data)}
 	bundle, err := sign.ParseBundle(data)
 	if err != nil {
 		a.parse = err

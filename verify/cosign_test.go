@@ -59,7 +59,7 @@ func cosign(t *testing.T) string {
 	return ""
 }
 
-// run runs cosign with no home, no network proxy and nothing of the user's.
+// run runs a judge with no home, no network proxy and nothing of the user's.
 func run(t *testing.T, program string, env []string, args ...string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -70,7 +70,7 @@ func run(t *testing.T, program string, env []string, args ...string) error {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
-	t.Logf("cosign %s: %v\n%s", strings.Join(args, " "), err, out.String())
+	t.Logf("%s %s: %v\n%s", filepath.Base(program), strings.Join(args, " "), err, out.String())
 	return err
 }
 

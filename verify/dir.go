@@ -42,7 +42,28 @@ func (v *verifier) files(ctx context.Context, name string, src Source) (*Report,
 	if err := d.images(ctx, src); err != nil {
 		return nil, fmt.Errorf("verify %s: %w", name, err)
 	}
+	d.account()
 	return d.into(r), nil
+}
+
+// account notes what was judged, and by which attestations.
+func (d *folder) account() {
+	if d.list == nil {
+		return
+	}
+	for _, a := range d.list.Artifacts {
+		if f := d.files[a.Name]; f != nil {
+			d.report.about(a.Name, f.sha256)
+		}
+		if f := d.files[a.Name+stage.BundleSuffix]; f != nil && f.bundle != nil {
+			d.report.by(f.name, f.sha256)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.tree.files)) {
+		if name == stage.ReleaseBundle || name == stage.SummaryBundle && d.gateSummaries() || strings.HasPrefix(name, stage.SignOffFolder+"/") && strings.HasSuffix(name, stage.BundleSuffix) {
+			d.report.by(name, d.tree.files[name].sha256)
+		}
+	}
 }
 
 // folder is a release or a stage under judgement.
@@ -72,6 +93,7 @@ func (d *folder) judge() {
 	if d.said == nil {
 		d.nothingElse()
 	}
+	d.gate()
 	d.checkEvidence(&d.findings, d.list, d.list.Artifacts)
 	for _, name := range []string{sums256, sums512} {
 		if f := d.files[name]; f != nil && d.list.Find(name) != nil {
@@ -120,6 +142,11 @@ func (d *folder) statement() {
 	}
 	delete(names, stage.ReleaseBundle)
 	delete(names, tlog.ProofFile)
+	for _, name := range []string{stage.SummaryBundle, stage.SummaryPlain} {
+		if _, promised := said[name]; !promised { // made later, and judged by itself
+			delete(names, name)
+		}
+	}
 	var each []findings
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		var one findings
@@ -194,5 +221,5 @@ func (d *folder) accounted(name string) bool {
 		return strings.HasSuffix(strings.TrimSuffix(vex, stage.BundleSuffix), ".openvex.json") && !strings.Contains(vex, "/")
 	}
 	id, ok := strings.CutPrefix(name, stage.SignOffFolder+"/")
-	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || name == tlog.ProofFile || strings.HasPrefix(name, chain.Folder+"/") || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
+	return name == stage.FileName || name == stage.VulnsBundle || name == stage.ReleaseBundle || name == tlog.ProofFile || IsSummary(name) || strings.HasPrefix(name, chain.Folder+"/") || ok && strings.HasSuffix(id, stage.BundleSuffix) && !strings.Contains(id, "/")
 }

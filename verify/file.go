@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/tlog"
@@ -62,6 +65,10 @@ func verifyFile(ctx context.Context, path, top string, o Options) (*Report, erro
 func (v *verifier) judgeOne(ctx context.Context, shown, name string, single *file, src Source) (*Report, error) {
 	r := &Report{Artifact: shown, Scope: ScopeFile, Files: 1}
 	s := subject{name: strings.TrimPrefix(name, stage.FilesFolder+"/"), sha256: single.sha256, bundle: single.bundle, where: shown + stage.BundleSuffix}
+	r.about(s.name, s.sha256)
+	if s.bundle != nil {
+		r.by(s.name+stage.BundleSuffix, s.bundle.sha256)
+	}
 	var f findings
 	v.checkTrust(&f)
 	if src == nil {
@@ -169,9 +176,12 @@ func (in *surroundings) judge(ctx context.Context, s subject, size int64) error 
 	if err != nil {
 		return err
 	}
-	statement, _, err := small(stage.ReleaseBundle)
+	statement, statementSHA, err := small(stage.ReleaseBundle)
 	if err != nil {
 		return err
+	}
+	if statement != nil {
+		in.report.by(stage.ReleaseBundle, statementSHA)
 	}
 	list, known := in.openStage(&in.findings, in.report, listBytes)
 	proof, _, err := in.small(ctx, tlog.ProofFile, tlog.MaxProof)
@@ -187,6 +197,9 @@ func (in *surroundings) judge(ctx context.Context, s subject, size int64) error 
 	if ok {
 		grant(in.report, []verified{out})
 	}
+	if err := in.gate(ctx, s, list, out.level, ok); err != nil {
+		return err
+	}
 	if !known {
 		in.skip("sign-off-missing", s.name, "not decided, because there is no good stage.json")
 		return nil
@@ -200,6 +213,9 @@ func (in *surroundings) judge(ctx context.Context, s subject, size int64) error 
 	}
 	if said != nil {
 		bundles = onlyListed(bundles, said)
+	}
+	for _, id := range slices.Sorted(maps.Keys(bundles)) {
+		in.report.by(stage.SignOffFolder+"/"+id+stage.BundleSuffix, digest.Bytes(bundles[id]))
 	}
 	in.judgeSignOffs(&in.findings, in.report, list, bundles, said != nil)
 	return nil
@@ -220,6 +236,36 @@ func (in *surroundings) statement(content []byte, proofs [][]byte, list *stage.S
 	listed(&each[1], stage.FileName, listSHA, listSHA != "", said)
 	in.fold(each, "files of the release statement")
 	return said
+}
+
+// gate judges the summary of the project's gate that is beside the file.
+func (in *surroundings) gate(ctx context.Context, s subject, list *stage.Stage, level int, granted bool) error {
+	if in.staged || !in.gateSummaries() {
+		return nil
+	}
+	bundle, sum, err := in.small(ctx, stage.SummaryBundle, sign.MaxBundle)
+	if err != nil {
+		return err
+	}
+	if bundle != nil {
+		in.report.by(stage.SummaryBundle, sum)
+	}
+	plain, _, err := in.small(ctx, stage.SummaryPlain, sign.MaxBundle)
+	if err != nil {
+		return err
+	}
+	judged := summarised{about: "sha256:" + s.sha256, where: stage.SummaryBundle, found: collected(bundle), version: in.wanted(list), released: s.released}
+	if list != nil {
+		judged.subjects = SummarySubjects(list)
+	}
+	if s.artifact != nil || list == nil {
+		judged.digests = map[string]string{"sha256": s.sha256}
+	}
+	if granted {
+		judged.level = &level
+	}
+	in.judgeSummary(&in.findings, judged, plain, false)
+	return nil
 }
 
 // small reads a small file of the release; nil when there is none.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sello-release/sello/internal/attest"
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/provenance"
 	"github.com/sello-release/sello/internal/sign"
@@ -40,6 +41,7 @@ func Provenance(file Digests, evidence []Evidence, o PolicyOptions) (*Report, er
 		return nil, &gate.Refusal{Code: "policy-incomplete", Class: gate.Usage, What: "the policy trusts no builder", Where: j.PolicyName, Expected: "builders: and expect:", Fix: "add the builders that you trust, each with the level that you grant"}
 	}
 	r := &Report{Artifact: file.String(), Scope: ScopeProvenance, Files: 1}
+	r.given(file, evidence)
 	candidates := j.open(evidence, file)
 	best := furthest(candidates, j.build)
 	j.predicates(&best.findings, candidates)
@@ -63,6 +65,7 @@ func Summary(file Digests, evidence []Evidence, o PolicyOptions) (*Report, error
 		return nil, &gate.Refusal{Code: "policy-incomplete", Class: gate.Usage, What: "the policy trusts no verifier's summaries", Where: j.PolicyName, Expected: "summaries:", Fix: "add the verifier that you trust, its signer, the resource and the levels"}
 	}
 	r := &Report{Artifact: file.String(), Scope: ScopeSummary, Files: 1}
+	r.given(file, evidence)
 	best := furthest(j.open(evidence, file), func(c *candidate) { j.summary(c, file, r) })
 	return best.into(r), nil
 }
@@ -71,6 +74,7 @@ func Summary(file Digests, evidence []Evidence, o PolicyOptions) (*Report, error
 func (j *policyJudge) summary(c *candidate, file Digests, r *Report) {
 	var v *provenance.VSA
 	var entries []provenance.Summary
+	var enough []string
 	c.passed = c.chain(Check{Where: c.where},
 		step{"wrong-predicate", func(k *Check) (err error) {
 			v, err = provenance.DecodeVSA(c.witnessed.Payload, identifiers(file)...)
@@ -88,10 +92,14 @@ func (j *policyJudge) summary(c *candidate, file Digests, r *Report) {
 			return err
 		}},
 		step{"vsa-failed", func(k *Check) error { k.Actual = v.Result; return v.Passed() }},
-		step{"vsa-level", func(k *Check) error { k.Actual = strings.Join(v.Levels, ", "); return v.Enough(entries) }},
+		step{"vsa-level", func(k *Check) (err error) {
+			k.Actual = strings.Join(v.Levels, ", ")
+			enough, err = v.Enough(entries)
+			return err
+		}},
 	)
 	if c.passed {
-		r.Signer, r.Levels = signerOf(c.witnessed), v.Granted(entries)
+		r.Signer, r.Levels, r.Stated = signerOf(c.witnessed), v.Granted(entries), enough
 	}
 }
 
@@ -342,5 +350,13 @@ func (j *policyJudge) predicates(f *findings, candidates []*candidate) {
 				Fix: "give it, too, with --provenance; if the project does not make it, do not use the file"}
 		}
 		f.expect(Check{ID: "attestation-missing", Subject: want.Type, Expected: want.Type + " signed by " + want.Signer}, j.policy.Checks.Predicates.Or(), err)
+	}
+}
+
+// given notes the file that was judged, and the evidence by which it was.
+func (r *Report) given(file Digests, evidence []Evidence) {
+	r.Subjects = []Named{{Name: file.String(), Digest: file}}
+	for _, e := range evidence {
+		r.by(e.Name, digest.Bytes(e.Content))
 	}
 }

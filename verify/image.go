@@ -191,6 +191,12 @@ func (j *imageJudge) judge(ctx context.Context, root ocispec.Descriptor) error {
 		if err != nil {
 			return err
 		}
+		if said && j.gateSummaries() {
+			if err := j.gate(ctx, &one, target, out.level, ok); err != nil {
+				return err
+			}
+		}
+		j.report.about(strings.TrimSuffix(j.name+" "+j.platform(target), " "), target.Digest.Encoded())
 		each, granted, good = append(each, one), append(granted, out), good && ok
 	}
 	j.fold(each, "manifests of the image")
@@ -271,6 +277,7 @@ func (j *imageJudge) target(ctx context.Context, f *findings, target ocispec.Des
 	for _, data := range bundles[attest.ProvenanceType] {
 		var tried findings
 		s.bundle = j.attestation(data)
+		j.report.by(j.name, s.bundle.sha256)
 		if out, ok = j.provenance(&tried, s); ok || better(tried, best) {
 			best = tried
 		}
@@ -284,6 +291,32 @@ func (j *imageJudge) target(ctx context.Context, f *findings, target ocispec.Des
 	}
 	f.add(best)
 	return out, j.sbom(f, s, bundles[attest.SPDXType], platform) && ok, nil
+}
+
+// gate judges the summaries of the project's gate that are attached to the index or to one manifest.
+func (j *imageJudge) gate(ctx context.Context, f *findings, target ocispec.Descriptor, level int, granted bool) error {
+	if target.Digest == "" {
+		return nil
+	}
+	bundles, err := j.bundles(ctx, target)
+	if err != nil {
+		return err
+	}
+	in := summarised{about: target.Digest.String(), where: j.name, digests: map[string]string{"sha256": target.Digest.Encoded()}, version: j.wanted(j.list), released: true}
+	if platform := j.platform(target); platform != "" {
+		in.where = j.name + " (" + platform + ")"
+	}
+	for _, data := range bundles[attest.SummaryType] {
+		in.found = append(in.found, collected(data)...)
+	}
+	if j.list != nil {
+		in.subjects = SummarySubjects(j.list)
+	}
+	if granted {
+		in.level = &level
+	}
+	j.gateSummary(f, in)
+	return nil
 }
 
 // better reports whether one try came further than another.
@@ -361,7 +394,7 @@ func (j *imageJudge) bundles(ctx context.Context, target ocispec.Descriptor) (ma
 	out := map[string][][]byte{}
 	for _, d := range referrers {
 		kind := d.Annotations["dev.sigstore.bundle.predicateType"]
-		if !slices.Contains([]string{attest.ProvenanceType, attest.SPDXType, attest.ReleaseType}, kind) || len(out[kind]) >= maxBundles {
+		if !slices.Contains([]string{attest.ProvenanceType, attest.SPDXType, attest.ReleaseType, attest.SummaryType}, kind) || len(out[kind]) >= maxBundles {
 			continue
 		}
 		data, err := readBlob(ctx, j.from, d, maxImageManifest)

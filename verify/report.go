@@ -31,7 +31,7 @@ const (
 	ScopeStage          = "stage"            // a whole stage
 	ScopeRelease        = "release"          // a whole release
 	ScopeBundle         = "bundle"           // one file and one bundle of anyone's, by a signer that was asked for; no trust file
-	ScopeSummary        = "summary"          // one file and a verification summary of a verifier that a policy trusts
+	ScopeSummary        = "summary"          // one file and a verification summary of a verifier that a policy or the trust file trusts
 	ScopeProvenance     = "provenance"       // one file and provenance of anyone's, judged by a policy
 )
 
@@ -53,7 +53,19 @@ type Report struct {
 	SignOffs []SignOff         `json:"signOffs"`          // all that were found, with those that do not count
 	Files    int               `json:"files"`             // how many files were read and hashed
 
+	// Subjects are what the verdict is about, by digest, and Evidence the attestations that it rests on; for who issues a
+	// verification summary of it. They are not in the JSON.
+	Subjects []Named  `json:"-"`
+	Evidence []Named  `json:"-"`
+	Stated   []string `json:"-"` // levels that a policy asked a summary for, and that it states
+
 	refusals []*gate.Refusal
+}
+
+// Named is something at a digest.
+type Named struct {
+	Name   string // of a file: slash-separated, in the release or as it was given; of an image: as Artifact
+	Digest Digests
 }
 
 // Check is one thing that was checked. ID is stable: the code of the refusal that it would lead to.
@@ -206,4 +218,14 @@ func distinct(checks []Check) []Check {
 		out = append(out, c)
 	}
 	return out
+}
+
+// about notes what the verdict is about.
+func (r *Report) about(name, sha256 string) {
+	r.Subjects = append(r.Subjects, Named{Name: name, Digest: Digests{"sha256": sha256}})
+}
+
+// by notes an attestation that the verdict rests on.
+func (r *Report) by(name, sha256 string) {
+	r.Evidence = append(r.Evidence, Named{Name: name, Digest: Digests{"sha256": sha256}})
 }

@@ -143,6 +143,8 @@ func keep(name string) (limit int64, bundle bool) {
 		return stage.MaxSize, false
 	case name == tlog.ProofFile:
 		return tlog.MaxProof, false
+	case IsSummary(name):
+		return sign.MaxBundle, false
 	case strings.HasPrefix(name, stage.SignOffFolder+"/"):
 		return maxSignOff, false
 	case strings.HasSuffix(name, stage.BundleSuffix):

@@ -138,6 +138,9 @@ func (d *download) file(ctx context.Context, u *url.URL, o Options) (*Report, er
 	return verifyFile(ctx, filepath.Join(d.dir, filepath.FromSlash(name)), d.dir, o)
 }
 
+// besides are what proves something of a release and need not be named by its statement, with how large each may be.
+var besides = map[string]int64{tlog.ProofFile: tlog.MaxProof, stage.SummaryBundle: sign.MaxBundle, stage.SummaryPlain: sign.MaxBundle}
+
 // findRelease looks for stage.json and the release statement in the file's folder and above. It gives
 // the release's URL and the file's name in it, or no URL when the file stands alone.
 func (d *download) findRelease(ctx context.Context, u *url.URL) (base *url.URL, name string, err error) {
@@ -155,8 +158,12 @@ func (d *download) findRelease(ctx context.Context, u *url.URL) (base *url.URL, 
 			return nil, "", err
 		}
 		if hasStage || hasStatement {
-			_, err := d.get(ctx, base.JoinPath(tlog.ProofFile), tlog.ProofFile, tlog.MaxProof)
-			return base, name, err
+			for name, limit := range besides {
+				if _, err := d.get(ctx, base.JoinPath(name), name, limit); err != nil {
+					return nil, "", err
+				}
+			}
+			return base, name, nil
 		}
 	}
 	return nil, parts[len(parts)-1], nil
@@ -198,7 +205,9 @@ func (d *download) signOffs(ctx context.Context, base *url.URL, o Options) error
 // release downloads all that stage.json and the release statement name, and verifies the folder.
 func (d *download) release(ctx context.Context, base *url.URL, o Options) (*Report, error) {
 	base.RawQuery, base.Fragment = "", ""
-	for name, limit := range map[string]int64{stage.FileName: stage.MaxSize, stage.ReleaseBundle: sign.MaxBundle, tlog.ProofFile: tlog.MaxProof} {
+	first := map[string]int64{stage.FileName: stage.MaxSize, stage.ReleaseBundle: sign.MaxBundle}
+	maps.Copy(first, besides)
+	for name, limit := range first {
 		if _, err := d.get(ctx, base.JoinPath(name), name, limit); err != nil {
 			return nil, err
 		}
@@ -213,9 +222,9 @@ func (d *download) release(ctx context.Context, base *url.URL, o Options) (*Repo
 			names[a.Name], names[a.Name+stage.BundleSuffix] = true, true
 		}
 	}
-	delete(names, stage.FileName)
-	delete(names, stage.ReleaseBundle)
-	delete(names, tlog.ProofFile)
+	for name := range first {
+		delete(names, name)
+	}
 	if len(names) > maxFiles {
 		return nil, urlRefusal("folder-too-large", "the release names too many files", fmt.Sprint(maxFiles), fmt.Sprint(len(names)), nil)
 	}

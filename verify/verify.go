@@ -33,6 +33,9 @@
 // has to be listed there, and sign-offs and release statement are judged too: "file-in-release". To insist
 // on those, set RequireRelease.
 //
+// Where the trust file names a verifier, a release needs the verification summary of the project's own gate, and that has to say what is found here.
+// ProjectSummary believes it by itself.
+//
 // # What it does not do
 //
 // It does not judge what a file does, nor whether its source is good, and takes the time from the caller: an

@@ -48,6 +48,8 @@ var held = map[string]string{
 	"image-unlisted":            "image belongs to the release",
 	"image-missing":             "image is there",
 	"ref-mismatch":              "branch or tag is the expected one",
+	"vsa-missing":               "verification summary is there",
+	"vsa-mismatch":              "plain summary is the same",
 	"vsa-verifier-untrusted":    "verifier is a trusted one",
 	"vsa-resource-mismatch":     "summary is about the expected resource",
 	"vsa-failed":                "verification passed",
@@ -155,6 +157,7 @@ const (
 	kindTrust      = "trust file"
 	kindStage      = "stage.json"
 	kindRelease    = "release statement"
+	kindSummary    = "summary"
 	kindFiles      = "files"
 	kindProvenance = "provenance"
 	kindEvidence   = "evidence"
@@ -179,6 +182,8 @@ func kindOf(c verify.Check) string {
 	switch {
 	case c.Subject == stage.FileName:
 		return kindStage
+	case verify.IsSummary(c.Subject):
+		return kindSummary
 	case c.Subject == stage.ReleaseBundle || strings.HasSuffix(c.Subject, kindRelease):
 		return kindRelease
 	}

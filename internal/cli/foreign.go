@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,16 +21,21 @@ type foreignFlags struct {
 
 func (f *foreignFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.provenance, "provenance", nil, "attestations by another builder; may be given again")
-	cmd.Flags().StringVar(&f.vsa, "vsa", "", "a verification summary to believe instead of the evidence")
+	cmd.Flags().StringVar(&f.vsa, "vsa", "", "verification summary to believe instead of the evidence")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "what they have to say, and by whom")
 	_ = cmd.MarkFlagFilename("policy", "yaml", "yml")
 }
 
 func (f *foreignFlags) given() bool { return len(f.provenance) > 0 || f.vsa != "" || f.policy != "" }
 
+// own holds for a summary without a policy: it has to be the project's own gate's.
+func (f *foreignFlags) own() bool { return f.vsa != "" && f.policy == "" && len(f.provenance) == 0 }
+
 // verifyForeign verifies a file of another project by a policy.
-func (a *app) verifyForeign(arg, trustFile, root string, f foreignFlags, verbose bool) error {
+func (a *app) verifyForeign(ctx context.Context, arg, trustFile, root string, f foreignFlags, want verify.Options, issue summaryFlags, verbose bool) error {
 	switch {
+	case want.Version != "" || want.MinLevel != 0:
+		return usage("--version and --min-level are for releases of Sello's; the policy says what is enough", "write expect: or levels: into "+f.policy)
 	case trustFile != "":
 		return usage("a trust file and a policy cannot both judge", "give --trust for a release of Sello's, or --policy for anything else")
 	case f.policy == "":
@@ -39,6 +45,9 @@ func (a *app) verifyForeign(arg, trustFile, root string, f foreignFlags, verbose
 	}
 	o, err := readPolicy(f.policy, root)
 	if err != nil {
+		return err
+	}
+	if err := a.by(&issue, f.policy, o.Policy, nil); err != nil {
 		return err
 	}
 	file, err := namedOf(arg, f.vsa != "")
@@ -62,10 +71,7 @@ func (a *app) verifyForeign(arg, trustFile, root string, f foreignFlags, verbose
 		return err
 	}
 	report.Artifact = arg
-	if err := a.result(report, func() { a.showReport(report, verbose) }); err != nil {
-		return err
-	}
-	return report.Err()
+	return a.conclude(ctx, report, issue, verbose)
 }
 
 // namedOf is digestsOf that also takes what summaries call an image of Google's virtual machines, which has no digest.

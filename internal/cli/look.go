@@ -24,6 +24,8 @@ func (a *app) verifyCommand() *cobra.Command {
 	var trustFile, root string
 	var requireRelease, verbose bool
 	var foreign foreignFlags
+	var issue summaryFlags
+	var want verify.Options
 	cmd := &cobra.Command{
 		Use:   "verify FILE|FOLDER|URL",
 		Short: "Verify an artifact, a release folder or a URL, offline",
@@ -43,31 +45,39 @@ With --policy, a file of any project, or its sha256: digest, is judged by the
 provenance that its builder made (--provenance): GitHub, Google Cloud Build, npm,
 GitLab, Tekton, BuildKit and others. The policy says whom you trust at which
 level, and what the build has to have been; sello schema policy describes it.
-With --vsa, a verifier that the policy trusts is believed in place of evidence.
+With --vsa, a verifier that the policy trusts is believed in place of evidence;
+without --policy it has to be the gate of the project's own trust file.
+
+With --vsa-out, a verification summary of the verdict is signed and written.
 
 Nothing is downloaded unless a URL or an image is given. Take the trust file from
 a place that you trust: the verdict is worth as much as that.`,
 		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json\n  sello verify registry.example/team/hello:v1.4.2 --trust trust.yaml\n  sello verify tool.tgz --provenance tool.intoto.jsonl --policy policy.yaml",
 		Args:    takes(1, 1, "FILE|FOLDER|URL|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if foreign.own() {
+				return a.verifyBySummary(cmd, args[0], foreign.vsa, trustFile, root, want, issue, verbose)
+			}
 			if foreign.given() {
-				return a.verifyForeign(args[0], trustFile, root, foreign, verbose)
+				return a.verifyForeign(cmd.Context(), args[0], trustFile, root, foreign, want, issue, verbose)
 			}
 			data, t, err := a.readTrust(trustFile, root)
 			if err != nil {
 				return err
 			}
+			if err := a.by(&issue, trustPath(trustFile), data, t); err != nil {
+				return err
+			}
 			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) && !strings.Contains(args[0], "://") && !verify.IsImage(args[0]) {
 				return usage("there is no "+args[0], "give the path of a file or folder, a URL, or an image as registry/repository:tag")
 			}
-			report, err := verify.Any(cmd.Context(), args[0], verify.Options{TrustFile: data, TrustedRoot: t.Root(), Now: time.Now(), RequireRelease: requireRelease, Buckets: bucket.Open})
+			o := want
+			o.TrustFile, o.TrustedRoot, o.Now, o.RequireRelease, o.Buckets = data, t.Root(), time.Now(), requireRelease, bucket.Open
+			report, err := verify.Any(cmd.Context(), args[0], o)
 			if err != nil {
 				return err
 			}
-			if err := a.result(report, func() { a.showReport(report, verbose) }); err != nil {
-				return err
-			}
-			return report.Err()
+			return a.conclude(cmd.Context(), report, issue, verbose)
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the project's trust file (default: trust.yaml in this folder)")
@@ -75,7 +85,10 @@ a place that you trust: the verdict is worth as much as that.`,
 	cmd.Flags().BoolVar(&requireRelease, "require-release", false, "refuse what stands outside of a release, whose sign-offs cannot be checked")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "print each check by itself, in the order in which they were made")
 	_ = cmd.MarkFlagFilename("trust", "yaml", "yml")
+	cmd.Flags().StringVar(&want.Version, "version", "", "the version that is wanted")
+	cmd.Flags().IntVar(&want.MinLevel, "min-level", 0, "the least SLSA Build level that is enough, 1 to 3")
 	foreign.add(cmd)
+	issue.add(cmd)
 	return cmd
 }
 
@@ -145,7 +158,7 @@ func (a *app) showReport(r *verify.Report, verbose bool) {
 		a.printf("builder   %s\n", ui.Escape(r.Builder))
 	}
 	if level := r.Levels["build"]; level != "" {
-		a.printf("level     %s, as the %s grants this builder\n", level, map[bool]string{true: "policy", false: "trust file"}[r.Scope == verify.ScopeProvenance])
+		a.printf("level     %s, as the %s\n", level, levelBy(r.Scope))
 		a.warnLevel(level)
 	}
 	if r.Source != "" {
@@ -156,6 +169,17 @@ func (a *app) showReport(r *verify.Report, verbose bool) {
 		return
 	}
 	a.printf("%s  %s (%d files, scope %s)\n", strings.ToUpper(r.Verdict), ui.Escape(r.Artifact), r.Files, r.Scope)
+}
+
+// levelBy says whose word a level is.
+func levelBy(scope string) string {
+	switch scope {
+	case verify.ScopeProvenance:
+		return "policy grants this builder"
+	case verify.ScopeSummary:
+		return "project's gate states"
+	}
+	return "trust file grants this builder"
 }
 
 func (a *app) statusCommand() *cobra.Command {

@@ -242,9 +242,9 @@ Have the change reviewed and merged before the identity counts.`,
 }
 
 func trustFlags(cmd *cobra.Command, o *release.TrustKeyOptions) {
-	cmd.Flags().StringVar(&o.Role, "role", "", "role in trust.yaml: manager, associate, builder or log")
+	cmd.Flags().StringVar(&o.Role, "role", "", "role in trust.yaml: manager, associate, builder, log or verifier")
 	cmd.Flags().IntVar(&o.Threshold, "threshold", 0, "set how many managers have to sign off")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"manager", "associate", "builder", "log"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"manager", "associate", "builder", "log", "verifier"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (a *app) showKey(k *release.KeyInfo) {

@@ -12,7 +12,7 @@ import (
 )
 
 // SummaryType is the predicate type of a verification summary attestation (VSA), SLSA v1.0 to v1.2.
-const SummaryType = "https://slsa.dev/verification_summary/v1"
+const SummaryType = attest.SummaryType
 
 // VSA is what a verifier says that it found.
 type VSA struct {
@@ -82,16 +82,16 @@ func (v *VSA) Passed() error {
 	return &gate.Refusal{Code: "vsa-failed", What: "the verifier says that verification failed", Expected: "PASSED", Actual: fmt.Sprintf("%.100q, levels %.300v", v.Result, v.Levels), Fix: "do not use the file"}
 }
 
-// Enough holds that one of the entries has all that it asks for. It refuses with vsa-level.
-func (v *VSA) Enough(entries []Summary) error {
+// Enough holds that one of the entries has all that it asks for, and gives that. It refuses with vsa-level.
+func (v *VSA) Enough(entries []Summary) ([]string, error) {
 	var expected []string
 	for _, s := range entries {
 		if !slices.ContainsFunc(s.Levels, func(want string) bool { return !v.reaches(want) }) {
-			return nil
+			return s.Levels, nil
 		}
 		expected = append(expected, strings.Join(s.Levels, " and "))
 	}
-	return &gate.Refusal{Code: "vsa-level", What: "the summary states less than is asked for", Expected: strings.Join(expected, ", or "), Actual: few(v.Levels), Fix: notVouchedFor}
+	return nil, &gate.Refusal{Code: "vsa-level", What: "the summary states less than is asked for", Expected: strings.Join(expected, ", or "), Actual: few(v.Levels), Fix: notVouchedFor}
 }
 
 // Granted gives the SLSA level of each track ("build") that entries ask for and the summary states: what the policy believes of it, and never more.

@@ -295,10 +295,13 @@ func (w *imageAttester) sign(ctx context.Context, predicateType string, statemen
 	return nil
 }
 
+// predicateAnnotation is where a referrer says of what kind its statement is.
+const predicateAnnotation = "dev.sigstore.bundle.predicateType"
+
 // attachment writes a bundle and the manifest that makes it a referrer of target.
 func attachment(ctx context.Context, blobs *image.Blobs, bundle []byte, predicateType, created string, target ocispec.Descriptor) (ocispec.Descriptor, error) {
 	return attach(ctx, blobs, target, sign.MediaType,
-		map[string]string{ocispec.AnnotationCreated: created, "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType},
+		map[string]string{ocispec.AnnotationCreated: created, "dev.sigstore.bundle.content": "dsse-envelope", predicateAnnotation: predicateType},
 		layerContent{mediaType: sign.MediaType, data: bundle})
 }
 

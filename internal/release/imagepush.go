@@ -217,9 +217,11 @@ func (p *Project) checkTags(ctx context.Context, all []imageCopy) error {
 	})
 }
 
-// checkImages verifies the images from the outside: as they are in their registries, by digest, with all their parts there.
-func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, released bool) error {
-	return p.eachRepository(ctx, copies(s.list), func(ctx context.Context, img imageCopy, repo *registry.Repository) error {
+// checkImages verifies the images from the outside: as they are in their registries, by digest, with all their parts there. It gives
+// levels with each image's added.
+func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, released bool, levels ...string) ([]string, error) {
+	var mu sync.Mutex
+	err := p.eachRepository(ctx, copies(s.list), func(ctx context.Context, img imageCopy, repo *registry.Repository) error {
 		if missing, err := registry.Missing(ctx, repo, img.root()); err != nil {
 			return err
 		} else if len(missing) > 0 {
@@ -230,16 +232,24 @@ func (p *Project) checkImages(ctx context.Context, c *Candidate, s *staged, rele
 		if err != nil {
 			return err
 		}
+		mu.Lock()
+		levels = append(levels, report.Levels["build"])
+		mu.Unlock()
 		return report.Err()
 	})
+	return levels, err
 }
 
 // attachRelease attaches what a release's folder has besides its files to every image, on its index and on each platform's manifest:
-// the release statement, and stage.json with the sign-offs that the statement names. Who has just the image can judge by that
+// the gate's summary, the release statement, and stage.json with the sign-offs that the statement names. Who has just the image can judge by that
 // of which release it is and who signed it off.
 func (p *Project) attachRelease(ctx context.Context, s *staged, to store.ReleaseLayout) error {
 	statement, contents, err := releaseEvidence(ctx, s, to)
 	if err != nil {
+		return err
+	}
+	summary, err := readObject(ctx, to.Bucket, to.VSA(), sign.MaxBundle)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	dir, err := p.State("attach")
@@ -257,6 +267,14 @@ func (p *Project) attachRelease(ctx context.Context, s *staged, to store.Release
 			return err
 		}
 		for _, target := range targets {
+			var all []ocispec.Descriptor
+			if summary != nil {
+				desc, err := attachment(ctx, blobs, summary, attest.SummaryType, created, target)
+				if err != nil {
+					return err
+				}
+				all = append(all, desc)
+			}
 			said, err := attachment(ctx, blobs, statement, attest.ReleaseType, created, target)
 			if err != nil {
 				return err
@@ -265,7 +283,7 @@ func (p *Project) attachRelease(ctx context.Context, s *staged, to store.Release
 			if err != nil {
 				return err
 			}
-			for _, desc := range []ocispec.Descriptor{evidence, said} { // with the statement there, the rest has to be
+			for _, desc := range append(all, evidence, said) { // with the statement there, the rest has to be
 				if _, err := registry.Attach(ctx, blobSource{blobs}, repo, target, []ocispec.Descriptor{desc}); err != nil {
 					return err
 				}

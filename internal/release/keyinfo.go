@@ -115,7 +115,7 @@ func (o TrustKeyOptions) check() error {
 // TrustKey adds a public key to trust.yaml in the working tree. It counts once the change is on the release branch.
 func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, error) {
 	if o.Role == "" {
-		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate, builder or log")
+		return nil, usageRefusal("role-missing", "", "which role does "+o.Identity+" get?", "add --role manager, associate, builder, log or verifier")
 	}
 	if err := o.check(); err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ type LogAudit struct {
 
 	Checkpoint []byte `json:"checkpoint"` // to be kept, and compared with later
 	bad        []error
+	verifiers  bool // releases of the project have verification summaries
 }
 
 // Err is everything that was found wrong, joined.
@@ -59,7 +60,7 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	if err != nil {
 		return nil, err
 	}
-	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}}
+	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}, verifiers: len(t.Verifiers) > 0}
 	for _, name := range t.Role(trust.RoleLog) {
 		if key, ok := t.PublicKey(name); ok {
 			line, err := tlog.VerifierKey(l.Origin, key)
@@ -129,7 +130,7 @@ func (a *LogAudit) extends(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 
 // release holds one release to the log, and takes what is of it out of logged.
 func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, infos []store.Info, logged map[tlog.Entry]bool, t *trust.Trust) error {
-	good, err := a.files(ctx, to, infos, t)
+	good, late, err := a.files(ctx, to, infos, t)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 			return err
 		}
 		e := tlog.Entry{Project: to.Project, Version: to.Version, File: name, SHA256: digest.Bytes(data)}
-		if !logged[e] {
+		if !logged[e] && (name != stage.SummaryBundle || !late) {
 			good = false
 			a.refuse("log-release-unlogged", info.Name, "this is in production, and the transparency log does not know it", e.String(), "",
 				"if the project released it, have it released again: sello release; else find out who put it there, and do not use it")
@@ -168,20 +169,25 @@ func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 	return nil
 }
 
-// files compares the names of a release's files with those that its statement lists: their content is for sello verify.
-func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []store.Info, t *trust.Trust) (good bool, err error) {
+// files compares the names of a release's files with those that its statement lists: their content is for sello verify. late is true for a
+// release of before the project had a verifier: a summary may have been put beside it since.
+func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []store.Info, t *trust.Trust) (good, late bool, err error) {
 	data, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	said, err := statedFiles(data, t)
 	if err != nil {
 		a.bad = append(a.bad, fmt.Errorf("%s: %w", to.Statement(), err))
-		return false, nil
+		return false, false, nil
 	}
-	good = true
+	_, summed := said[stage.SummaryBundle]
+	good, late = true, a.verifiers && !summed
 	for _, info := range infos {
 		name := strings.TrimPrefix(info.Name, to.Prefix())
+		if late && verify.IsSummary(name) {
+			continue
+		}
 		if _, listed := said[name]; !listed && name != stage.ReleaseBundle && name != tlog.ProofFile {
 			good = false
 			a.refuse("log-release-unlogged", info.Name, "this is in a release, and its release statement does not name it", "", name, "find out who put it there, and remove it")
@@ -194,7 +200,7 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 			a.refuse("log-release-missing", to.File(name), "a file of the release is not there any more", name, "", "put it back as it was")
 		}
 	}
-	return good, nil
+	return good, late, nil
 }
 
 // strangers refuses folders beside the releases that are none, and markers that name no release.

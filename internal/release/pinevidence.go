@@ -230,7 +230,7 @@ func (f *evidenceFinder) take(d ocispec.Descriptor, data []byte) {
 		f.found.Other++
 		return
 	}
-	h, err := attest.DecodeForeignHeader(found[0].Bundle.Envelope.Payload)
+	h, _, err := attest.DecodeForeign(found[0].Bundle.Envelope.Payload)
 	if err != nil {
 		f.unusable(d, fmt.Sprintf("its statement cannot be read: %.200v", err))
 		return

@@ -55,24 +55,43 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if err != nil {
 		return nil, err
 	}
+	verifier, err := p.gateVerifier(ctx, c.Trust)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.step("verify stage", func() error { return p.checkFiles(ctx, c, s) }); err != nil {
 		return nil, err
 	}
 	if out.Inputs, err = p.inputsStep(ctx, c, s); err != nil {
 		return nil, err
 	}
+	found := &judged{levels: []string{s.Level}}
 	images := copies(s.list)
 	for _, c := range images {
 		out.Images = append(out.Images, c.String())
 	}
 	err = p.steps(
-		step{"dependencies", func() error { _, err := p.checkDependencies(ctx, c, s, policies); return err }, len(policies) == 0},
-		step{"known vulnerabilities", func() error { _, _, err := p.checkVulnerabilities(ctx, c, s); return err }, !c.looksForVulnerabilities()},
+		step{"dependencies", func() error {
+			d, err := p.checkDependencies(ctx, c, s, policies)
+			if err != nil {
+				return err
+			}
+			return p.decisions(ctx, c, found, d.Documents())
+		}, len(policies) == 0},
+		step{"known vulnerabilities", func() error {
+			report, _, err := p.checkVulnerabilities(ctx, c, s)
+			if err != nil {
+				return err
+			}
+			return p.decisions(ctx, c, found, decided(report))
+		}, !c.looksForVulnerabilities()},
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
 		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
-		step{"verify images", func() error { return p.checkImages(ctx, c, s, false) }, len(images) == 0},
-		// stage.json in production says that the version is promoted: it comes after the images.
-		step{name: "copy to production", do: func() error { return p.copyStage(ctx, s, to, e.Counted, promised, out) }},
+		step{"verify images", func() (err error) { found.levels, err = p.checkImages(ctx, c, s, false, found.levels...); return err }, len(images) == 0},
+		step{name: "copy to production", do: func() error { return p.copyFiles(ctx, s, to, e.Counted, promised, out) }},
+		step{"verification summary", func() error { return p.publishSummary(ctx, c, s, to, verifier, found, promised) }, verifier == nil},
+		// stage.json in production says that the version is promoted: it comes after all else.
+		step{name: "list of the stage", do: func() error { return p.copyList(ctx, s, to, out) }},
 		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 	)
 	if err != nil {
@@ -82,8 +101,8 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	return out, p.record("promote", c, s, map[string]string{"copied": fmt.Sprint(out.Copied)})
 }
 
-// copyStage copies artifacts, bundles and the sign-offs that count, then stage.json.
-func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayout, signOffs []signoff.SignOff, promised map[string]string, out *Promoted) error {
+// copyFiles copies artifacts, bundles and the sign-offs that count.
+func (p *Project) copyFiles(ctx context.Context, s *staged, to store.ReleaseLayout, signOffs []signoff.SignOff, promised map[string]string, out *Promoted) error {
 	var copied, present atomic.Int64
 	count := func(done store.Done, err error) error {
 		switch done {
@@ -109,12 +128,20 @@ func (p *Project) copyStage(ctx context.Context, s *staged, to store.ReleaseLayo
 			return count(copySignOff(gctx, s, given, to, promised))
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	sums := digest.Sums{Size: int64(len(s.bytes)), SHA256: digest.Bytes(s.bytes)}
-	err := count(store.CopyDigest(ctx, to.Bucket, to.StageFile(), sums, s.Bucket, s.StageFile()))
+	err := group.Wait()
 	out.Copied, out.Present = int(copied.Load()), int(present.Load())
+	return err
+}
+
+// copyList copies stage.json.
+func (p *Project) copyList(ctx context.Context, s *staged, to store.ReleaseLayout, out *Promoted) error {
+	done, err := store.CopyDigest(ctx, to.Bucket, to.StageFile(), digest.Sums{Size: int64(len(s.bytes)), SHA256: digest.Bytes(s.bytes)}, s.Bucket, s.StageFile())
+	switch done {
+	case store.Written:
+		out.Copied++
+	case store.AlreadyThere:
+		out.Present++
+	}
 	return err
 }
 

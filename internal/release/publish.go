@@ -68,7 +68,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 	}
 	err = p.steps(
 		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
-		images("verify images", func() error { return p.checkImages(ctx, c, s, false) }),
+		images("verify images", func() error { _, err := p.checkImages(ctx, c, s, false); return err }),
 		images("check tags of images", func() error { return p.checkTags(ctx, copies(s.list)) }),
 		step{"dependencies", func() error { return p.dependenciesBefore(ctx, c, s, to, policies) }, len(policies) == 0},
 		step{"known vulnerabilities", func() error { return p.attestVulnerabilities(ctx, c, s, to, signer) }, !c.looksForVulnerabilities()},
@@ -79,7 +79,7 @@ func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
 		step{"transparency log", func() error { return p.enterLog(ctx, c, to, logKey) }, logKey == nil},
 		step{name: "verify release", do: func() error { return p.checkPublished(ctx, c, to, true) }},
 		images("release statement and sign-offs of images", func() error { return p.attachRelease(ctx, s, to) }),
-		images("verify released images", func() error { return p.checkImages(ctx, c, s, true) }),
+		images("verify released images", func() error { _, err := p.checkImages(ctx, c, s, true); return err }),
 		images("tags of images", func() error { return p.tagImages(ctx, s) }),
 		step{name: "markers", do: func() (err error) { out.Markers, err = moveMarkers(ctx, c, to.Bucket); return err }},
 		images("moving tags of images", func() (err error) { out.ImageTags, err = p.moveImageTags(ctx, s, to); return err }),
@@ -140,7 +140,11 @@ func (p *Project) tag(ctx context.Context, c *Candidate, identity string, signer
 
 // signStatement signs the list of all files of the release; nil when it is published already.
 func (p *Project) signStatement(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, signer sign.Signer) ([]byte, error) {
-	files, err := publishedFiles(ctx, s, to)
+	promised, err := promisedFiles(ctx, c.Trust, to)
+	if err != nil {
+		return nil, err
+	}
+	files, err := publishedFiles(ctx, s, to, promised)
 	if err != nil {
 		return nil, err
 	}
@@ -208,8 +212,9 @@ func sameStatement(old, payload []byte, c *Candidate, to store.ReleaseLayout) er
 		Expected: digest.Bytes(payload), Actual: digest.Bytes(said), Fix: "sello verify the release to see which file differs; a published statement is never replaced"}
 }
 
-// publishedFiles lists what the release consists of, with digests: the artifacts as staged, and what else was promoted as it was read back.
-func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout) ([]attest.Subject, error) {
+// publishedFiles lists what the release consists of, with digests: the artifacts as staged, and what else was promoted as it was read back. A
+// summary that a statement, which is there, does not promise was made later and is not one of them.
+func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout, promised map[string]string) ([]attest.Subject, error) {
 	infos, err := to.Bucket.List(ctx, to.Prefix())
 	if err != nil {
 		return nil, err
@@ -217,7 +222,7 @@ func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout) ([]a
 	var out []attest.Subject
 	for _, info := range infos {
 		name := strings.TrimPrefix(info.Name, to.Prefix())
-		if name == stage.ReleaseBundle || name == tlog.ProofFile {
+		if late := promised != nil && promised[name] == "" && verify.IsSummary(name); late || name == stage.ReleaseBundle || name == tlog.ProofFile {
 			continue
 		}
 		sha := ""
@@ -240,16 +245,7 @@ func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout) ([]a
 
 // purl names the released package with its version.
 func purl(c *Candidate) string {
-	src := c.Definition.Source
-	if strings.HasPrefix(src, "pkg:") {
-		base, _, _ := strings.Cut(src, "@")
-		return base + "@" + c.Release.Version
-	}
-	host := strings.TrimPrefix(src, "https://")
-	if repo, ok := strings.CutPrefix(host, "github.com/"); ok {
-		return "pkg:github/" + strings.ToLower(strings.TrimSuffix(repo, ".git")) + "@" + c.Release.Version
-	}
-	return "pkg:generic/" + c.Definition.Project + "@" + c.Release.Version
+	return trust.Purl(c.Definition.Source, c.Definition.Project, c.Release.Version)
 }
 
 // moveMarkers points the markers at the release and names those that do now.

@@ -44,7 +44,7 @@ func TestStatementConflict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := publishedFiles(ctx, s, to)
+	files, err := publishedFiles(ctx, s, to, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 // Names in a stage's and a release's folder that no artifact may have.
 const (
 	ReleaseBundle = "release.sigstore.json"         // the signed release statement
+	SummaryBundle = "vsa.sigstore.json"             // the gate's verification summary
+	SummaryPlain  = "vsa.intoto.jsonl"              // its envelope by itself, for readers that know no bundles
 	SignOffFolder = "sign-offs"                     // <identity>.sigstore.json each
 	VulnsBundle   = "vulnerabilities.sigstore.json" // the signed statement about known vulnerabilities
 	VEXFolder     = "vex"                           // decisions about them: <id>.openvex.json each, and its bundle
@@ -65,7 +67,7 @@ func checkPart(part string) error {
 func checkReserved(lower string) error {
 	first, _, _ := strings.Cut(lower, "/")
 	switch {
-	case lower == FileName, lower == "journal.jsonl", lower == "index.html", first == SignOffFolder, first == VEXFolder, first == FilesFolder, first == ImagesFolder, strings.HasSuffix(lower, BundleSuffix):
+	case lower == FileName, lower == SummaryPlain, lower == "journal.jsonl", lower == "index.html", first == SignOffFolder, first == VEXFolder, first == FilesFolder, first == ImagesFolder, strings.HasSuffix(lower, BundleSuffix):
 		return fmt.Errorf("%q is a name that the release keeps for itself", lower)
 	}
 	return nil

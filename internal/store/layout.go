@@ -89,7 +89,10 @@ func (l ReleaseLayout) StageFile() string { return l.Prefix() + stage.FileName }
 func (l ReleaseLayout) Statement() string { return l.Prefix() + "release.sigstore.json" }
 
 // VSA names the gate's verification summary.
-func (l ReleaseLayout) VSA() string { return l.Prefix() + "vsa.sigstore.json" }
+func (l ReleaseLayout) VSA() string { return l.Prefix() + stage.SummaryBundle }
+
+// PlainVSA names its envelope by itself.
+func (l ReleaseLayout) PlainVSA() string { return l.Prefix() + stage.SummaryPlain }
 
 // SignOffsPrefix is the prefix of the sign-offs that the gate counted; it ends in a slash.
 func (l ReleaseLayout) SignOffsPrefix() string { return l.Prefix() + "sign-offs/" }

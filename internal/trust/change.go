@@ -15,6 +15,7 @@ import (
 func (t *Trust) Clone() *Trust {
 	c := *t
 	c.Identities, c.Roles, c.Builders = maps.Clone(t.Identities), maps.Clone(t.Roles), slices.Clone(t.Builders)
+	c.Verifiers = slices.Clone(t.Verifiers)
 	if t.TrustedRoot != nil {
 		pinned := *t.TrustedRoot
 		c.TrustedRoot = &pinned
@@ -84,10 +85,22 @@ func (t *Trust) set(name string, id Identity, role string) {
 		r.Threshold = max(1, r.Threshold)
 	}
 	t.Roles[role] = r
+	if role == RoleVerifier && len(t.VerifierIDs(name)) == 0 {
+		t.Verifiers = append(slices.Clone(t.Verifiers), Verifier{ID: t.verifierID(name), Signer: name})
+	}
 	t.names, t.sha256 = nil, ""
 }
 
-// Remove takes an identity out of the file, its roles and its builders. Whether what is left
+// verifierID makes an id for a verifier of the project that nobody has named: a URI below the project's source, which need not resolve.
+func (t *Trust) verifierID(name string) string {
+	at, _, _ := strings.Cut(t.Source, "@")
+	if module, ok := strings.CutPrefix(at, "pkg:golang/"); ok {
+		at = "https://" + module
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(at, "/"), ".git") + "/verifiers/" + name
+}
+
+// Remove takes an identity out of the file, its roles, its builders and its verifiers. Whether what is left
 // can release anything, Parse decides.
 func (t *Trust) Remove(name string) {
 	delete(t.Identities, name)
@@ -96,6 +109,7 @@ func (t *Trust) Remove(name string) {
 		t.Roles[role] = r
 	}
 	t.Builders = slices.DeleteFunc(slices.Clone(t.Builders), func(b Builder) bool { return b.Signer == name })
+	t.Verifiers = slices.DeleteFunc(slices.Clone(t.Verifiers), func(v Verifier) bool { return v.Signer == name })
 	t.names, t.sha256 = nil, ""
 }
 
@@ -119,6 +133,12 @@ func Marshal(t *Trust) []byte {
 	b.WriteString("builders: # the build level we grant; what provenance says of itself does not count\n")
 	for _, l := range t.Builders {
 		fmt.Fprintf(&b, "  - id: %s\n    signer: %s\n    level: %d\n", definition.Scalar(l.ID), definition.Scalar(l.Signer), l.Level)
+	}
+	if len(t.Verifiers) > 0 {
+		b.WriteString("verifiers: # whose verification summaries count; every release then needs one\n")
+	}
+	for _, v := range t.Verifiers {
+		fmt.Fprintf(&b, "  - id: %s\n    signer: %s\n", definition.Scalar(v.ID), definition.Scalar(v.Signer))
 	}
 	if p := t.TrustedRoot; p != nil {
 		fmt.Fprintf(&b, "trusted-root: # of the Sigstore instance whose certificates count\n  file: %s\n  digest: %s\n", definition.Scalar(p.File), p.Digest)
@@ -158,6 +178,7 @@ var meanings = map[string]string{
 	RoleManager:   "signs off releases; threshold says how many have to",
 	RoleAssociate: "may stage and rebuild; never counts for a release",
 	RoleLog:       "signs the transparency log; every release then needs a proof of it",
+	RoleVerifier:  "signs the gate's verification summaries",
 }
 
 func marshalRole(b *bytes.Buffer, role string, r Role) {

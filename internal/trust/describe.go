@@ -19,6 +19,7 @@ type Description struct {
 	Threshold  int                 `json:"threshold"`  // of managers
 	Identities map[string]string   `json:"identities"` // key id, or subject and issuer, by name
 	Builders   []string            `json:"builders"`
+	Verifiers  []string            `json:"verifiers,omitempty"`
 }
 
 // Describe gives what the file says, without the keys themselves.
@@ -35,6 +36,9 @@ func (t *Trust) Describe() Description {
 	}
 	for _, b := range t.Builders {
 		d.Builders = append(d.Builders, b.String())
+	}
+	for _, v := range t.Verifiers {
+		d.Verifiers = append(d.Verifiers, v.String())
 	}
 	return d
 }
@@ -62,6 +66,9 @@ func (b Builder) String() string {
 	return fmt.Sprintf("%s, level %d, signed by %s", b.ID, b.Level, b.Signer)
 }
 
+// String is the verifier for people.
+func (v Verifier) String() string { return fmt.Sprintf("%s, signed by %s", v.ID, v.Signer) }
+
 // Lines shows the file to people.
 func (t *Trust) Lines() []string {
 	d := t.Describe()
@@ -85,6 +92,9 @@ func (t *Trust) Lines() []string {
 	}
 	for _, b := range d.Builders {
 		out = append(out, "grants    "+b)
+	}
+	for _, v := range d.Verifiers {
+		out = append(out, "verifier  "+v)
 	}
 	return out
 }
@@ -116,16 +126,20 @@ func Changes(before, after *Trust) []string {
 			}
 		}
 	}
-	for _, line := range b.Builders {
-		if !slices.Contains(a.Builders, line) {
-			out = append(out, "no longer a builder: "+line)
+	lines := func(what string, before, after []string) {
+		for _, line := range before {
+			if !slices.Contains(after, line) {
+				out = append(out, "no longer a "+what+": "+line)
+			}
+		}
+		for _, line := range after {
+			if !slices.Contains(before, line) {
+				out = append(out, "a new "+what+": "+line)
+			}
 		}
 	}
-	for _, line := range a.Builders {
-		if !slices.Contains(b.Builders, line) {
-			out = append(out, "a new builder: "+line)
-		}
-	}
+	lines("builder", b.Builders, a.Builders)
+	lines("verifier", b.Verifiers, a.Verifiers)
 	if before.TrustedRoot != nil || after.TrustedRoot != nil {
 		value("trusted root", before.rootName(), after.rootName())
 	}

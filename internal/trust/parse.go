@@ -35,6 +35,7 @@ func Parse(path string, data []byte) (*Trust, error) {
 	c.identities()
 	c.roles()
 	c.builders()
+	c.verifiers()
 	c.trustedRoot()
 	if err := doc.Err(); err != nil {
 		return nil, err
@@ -53,12 +54,12 @@ func (c checker) refuse(path, code, what, expected, actual, fix string) {
 	c.doc.Refuse(path, gate.Refusal{Code: code, What: what, Expected: expected, Actual: actual, Fix: fix})
 }
 
-// maxEntries bounds identities, roles, members of a role and builders.
+// maxEntries bounds identities, roles, members of a role, builders and verifiers.
 const maxEntries = 256
 
 // tooLarge refuses what has too many entries, before anything compares them.
 func (c checker) tooLarge() bool {
-	sizes := map[string]int{"identities": len(c.t.Identities), "roles": len(c.t.Roles), "builders": len(c.t.Builders)}
+	sizes := map[string]int{"identities": len(c.t.Identities), "roles": len(c.t.Roles), "builders": len(c.t.Builders), "verifiers": len(c.t.Verifiers)}
 	for role, r := range c.t.Roles {
 		sizes["roles."+role+".identities"] = len(r.Identities)
 	}
@@ -183,6 +184,31 @@ func (c checker) builders() {
 		}
 		if slices.ContainsFunc(t.Builders[:i], func(o Builder) bool { return o.ID == b.ID && o.Signer == b.Signer }) {
 			c.refuse(at, "trust-duplicate-builder", "a builder is there twice", "one level for each builder and signer", b.ID, "remove one of them")
+		}
+	}
+}
+
+func (c checker) verifiers() {
+	t := c.t
+	if c.doc.Has("verifiers") && len(t.Verifiers) == 0 {
+		c.refuse("verifiers", "trust-no-verifier", "no verifier is named", "at least one", "[]", "add one, or remove the key")
+	}
+	for _, name := range t.Role(RoleVerifier) {
+		if len(t.VerifierIDs(name)) == 0 {
+			c.refuse("roles."+RoleVerifier, "trust-no-verifier", "an identity has the role verifier, and it is not said which verifier it speaks for", "an entry in verifiers: with signer: "+name, "none",
+				"add verifiers: [{id: \"https://…\", signer: "+name+"}]")
+		}
+	}
+	for i, v := range t.Verifiers {
+		at := fmt.Sprintf("verifiers[%d]", i)
+		if u, err := url.Parse(v.ID); c.doc.Has(at+".id") && (err != nil || u.Scheme != "https" || u.Host == "") {
+			c.refuse(at+".id", "trust-verifier-id", "this is not the id of a verifier", "an https URI", fmt.Sprintf("%q", v.ID), "")
+		}
+		if c.doc.Has(at+".signer") && !t.HasRole(v.Signer, RoleVerifier) {
+			c.refuse(at+".signer", "trust-verifier-signer", "the signer has not the role verifier", "one of "+strings.Join(t.Role(RoleVerifier), ", "), fmt.Sprintf("%q", v.Signer), "give it the role, or name another signer")
+		}
+		if slices.Contains(t.Verifiers[:i], v) {
+			c.refuse(at, "trust-duplicate-verifier", "a verifier is there twice", "each pair of id and signer once", v.ID, "remove one of them")
 		}
 	}
 }

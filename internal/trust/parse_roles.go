@@ -54,7 +54,7 @@ func (c checker) members(at, role string, names []string, member map[string]stri
 		if other := member[name]; other != "" && other != role && (role == RoleAssociate || role == RoleManager) && other != RoleBuilder {
 			c.refuse(at, "trust-role-conflict", "an associate never counts for a release, a manager does", "one of the two roles", name+" has the roles "+other+" and "+role, "remove one of them")
 		}
-		if role != RoleLog {
+		if role != RoleLog && role != RoleVerifier {
 			member[name] = role
 		}
 		pub, ok := c.t.PublicKey(name)

@@ -20,6 +20,7 @@ import (
 	"crypto"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/digest"
@@ -34,10 +35,11 @@ const (
 	RoleManager   = "manager"   // signs off; counts for a release
 	RoleAssociate = "associate" // may stage and rebuild; never counts for a release
 	RoleLog       = "log"       // signs the transparency log's checkpoints; a release without a proof of that log is refused
+	RoleVerifier  = "verifier"  // signs the gate's verification summaries; a release without one is refused
 )
 
 // Roles are all roles, as trust.yaml lists them.
-var Roles = []string{RoleBuilder, RoleManager, RoleAssociate, RoleLog}
+var Roles = []string{RoleBuilder, RoleManager, RoleAssociate, RoleLog, RoleVerifier}
 
 // Trust is trust.yaml: the only thing that a consumer has to trust. It is reviewed like code, and names the project and its canonical source, so that verifying needs nothing else.
 type Trust struct {
@@ -51,10 +53,12 @@ type Trust struct {
 	Expires Date `yaml:"expires" jsonschema:"pattern=^[0-9]{4}-[0-9]{2}-[0-9]{2}$" example:"2027-06-30"`
 	// Identities are people and services by name, each with its public key, or with whom its certificates name.
 	Identities map[string]Identity `yaml:"identities"`
-	// Roles say who may do what: builder, manager, associate, log.
+	// Roles say who may do what: builder, manager, associate, log, verifier.
 	Roles map[string]Role `yaml:"roles"`
 	// Builders say which build levels are granted. What a provenance says of its own level does not count.
 	Builders []Builder `yaml:"builders" jsonschema:"minItems=1"`
+	// Verifiers say who speaks for a verifier in verification summaries (VSAs). Every release then needs one. Default: none, releases have no summary.
+	Verifiers []Verifier `yaml:"verifiers,omitempty"`
 	// TrustedRoot is the trusted root of the Sigstore instance whose certificates count. It is needed when an identity has issuer and subject. Default: none, only keys count.
 	TrustedRoot *Pinned `yaml:"trusted-root,omitempty"`
 	// Previous is the digest of the version before this one; this file is then signed by that version's managers. Default: none, this is the first.
@@ -108,6 +112,14 @@ type Builder struct {
 	Signer string `yaml:"signer" example:"build-service"`
 	// Level is the SLSA Build level that is granted, 0 to 3.
 	Level int `yaml:"level" jsonschema:"minimum=0,maximum=3" example:"3"`
+}
+
+// Verifier says whose signature a verifier's summaries have.
+type Verifier struct {
+	// ID is the verifier's id, as its summaries state it.
+	ID string `yaml:"id" jsonschema:"pattern=^https://" example:"https://example.com/hello/verifiers/gate"`
+	// Signer is the identity that signs this verifier's summaries; it has the role verifier.
+	Signer string `yaml:"signer" example:"gate"`
 }
 
 // Date is a day, written 2027-06-30, in UTC.
@@ -206,5 +218,29 @@ func (t *Trust) BuilderLevel(signer, builderID string) (level int, ok bool) {
 	return 0, false
 }
 
+// VerifierIDs gives the ids of the verifiers for which an identity signs, in the file's order.
+func (t *Trust) VerifierIDs(signer string) []string {
+	var out []string
+	for _, v := range t.Verifiers {
+		if v.Signer == signer && t.HasRole(signer, RoleVerifier) {
+			out = append(out, v.ID)
+		}
+	}
+	return out
+}
+
 // Names gives all identities, sorted.
 func (t *Trust) Names() []string { return slices.Sorted(maps.Keys(t.Identities)) }
+
+// Purl names a version of what a project releases: by its source where that has a package URL, else by its name. Without a version it ends
+// in the @ before it.
+func Purl(source, project, version string) string {
+	if strings.HasPrefix(source, "pkg:") {
+		base, _, _ := strings.Cut(source, "@")
+		return base + "@" + version
+	}
+	if repo, ok := strings.CutPrefix(strings.TrimPrefix(source, "https://"), "github.com/"); ok {
+		return "pkg:github/" + strings.ToLower(strings.TrimSuffix(repo, ".git")) + "@" + version
+	}
+	return "pkg:generic/" + project + "@" + version
+}

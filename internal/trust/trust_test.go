@@ -179,6 +179,13 @@ func TestParseRefusesByName(t *testing.T) {
 		"identity's date":          {"expires: 2026-12-31", "expires: soon", "trust-date", ""},
 		"ends before it begins":    {"expires: 2026-12-31", "expires: 2025-12-31", "trust-date", ""},
 		"bad previous":             {"previous: sha256:ab", "previous: md5:ab", "trust-previous", ""},
+		"no such role for it":      {"builders:\n", "verifiers: [{id: \"https://example.org/gate\", signer: ann}]\nbuilders:\n", "trust-verifier-signer", ""},
+		"verifier by http":         {"  associate: {identities: [cyd]}\nbuilders:\n", "  verifier: {identities: [cyd]}\nverifiers: [{id: \"http://example.org/gate\", signer: cyd}]\nbuilders:\n", "trust-verifier-id", ""},
+		"verifier without an id":   {"  associate: {identities: [cyd]}\nbuilders:\n", "  verifier: {identities: [cyd]}\nverifiers: [{signer: cyd}]\nbuilders:\n", "yaml-missing-key", ""},
+		"verifier of a level":      {"  associate: {identities: [cyd]}\nbuilders:\n", "  verifier: {identities: [cyd]}\nverifiers: [{id: \"https://example.org/gate\", signer: cyd, level: 3}]\nbuilders:\n", "yaml-unknown-key", ""},
+		"verifier twice":           {"  associate: {identities: [cyd]}\nbuilders:\n", "  verifier: {identities: [cyd]}\nverifiers: [{id: \"https://example.org/gate\", signer: cyd}, {id: \"https://example.org/gate\", signer: cyd}]\nbuilders:\n", "trust-duplicate-verifier", ""},
+		"role without a verifier":  {"  associate: {identities: [cyd]}\n", "  verifier: {identities: [cyd]}\n", "trust-no-verifier", "signer: cyd"},
+		"no verifiers":             {"builders:\n", "verifiers: []\nbuilders:\n", "trust-no-verifier", ""},
 		"identity as a path":       {"  ci:\n", "  ../ci:\n", "trust-identity-name", ""},
 		"identity in upper case":   {"  cyd:\n", "  CYD:\n", "trust-identity-name", ""},
 		"unknown role":             {"  associate: {", "  assocate: {", "trust-unknown-role", `did you mean "associate"`},
@@ -274,6 +281,36 @@ func TestChangesRoundTrip(t *testing.T) {
 	}
 	if _, ok := next.ByKey(keys()["bob"].Public()); ok {
 		t.Error("bob's key is still known")
+	}
+}
+
+// A role that was given to a verifier names it, below the project's source; what is written is read again.
+func TestVerifiers(t *testing.T) {
+	t.Parallel()
+	tr := parse(t, text(t))
+	next := tr.Next()
+	if err := next.Add("gate", Identity{Key: pub(t, "eve")}, RoleVerifier); err != nil {
+		t.Fatal(err)
+	}
+	again := parse(t, string(Marshal(next)))
+	if diff := cmp.Diff([]string{"https://github.com/FiloSottile/age/verifiers/gate"}, again.VerifierIDs("gate")); diff != "" || len(again.VerifierIDs("ann")) != 0 {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"a new verifier: https://github.com/FiloSottile/age/verifiers/gate, signed by gate"}, Changes(tr, again)[len(Changes(tr, again))-1:]); diff != "" {
+		t.Error(diff)
+	}
+	if err := next.Add("gate", Identity{Key: pub(t, "eve")}, RoleVerifier); err != nil || len(next.Verifiers) != 1 {
+		t.Errorf("once more: %v, %v", err, next.Verifiers)
+	}
+	if next.Remove("gate"); len(next.Verifiers) != 0 {
+		t.Error("the verifier of an identity that was removed is still there")
+	}
+	for source, want := range map[string]string{
+		"https://github.com/FiloSottile/age.git": "pkg:github/filosottile/age@v1", "https://example.org/age": "pkg:generic/age@v1", "pkg:golang/filippo.io/age": "pkg:golang/filippo.io/age@v1", "pkg:golang/filippo.io/age@v0": "pkg:golang/filippo.io/age@v1",
+	} {
+		if got := Purl(source, "age", "v1"); got != want {
+			t.Errorf("Purl(%s) = %s, want %s", source, got, want)
+		}
 	}
 }
 

@@ -131,6 +131,7 @@ type Draft struct {
 	Payload    func(payload []byte) []byte                      // changes a provenance payload before it is signed; keep it canonical
 	Listed     func(map[string]stage.Artifact)                  // changes what stage.json lists
 	Statement  func(subjects []attest.Subject) []attest.Subject // changes what the release statement lists
+	Summary    func(*Summary)                                   // changes the gate's summary, in a world that has a gate
 }
 
 // SignOff is a sign-off before it is signed.
@@ -170,6 +171,7 @@ func (w *World) ReleaseAt(tb testing.TB, dir string, changes ...func(*Draft)) {
 		change(d)
 	}
 	w.write(tb, d, dir, dir)
+	late := w.summary(tb, d, dir)
 	var subjects []attest.Subject
 	for _, name := range Names(tb, dir) {
 		subjects = append(subjects, attest.Subject{Name: name, Digest: map[string]string{"sha256": digest.Bytes(Read(tb, dir, name))}})
@@ -182,6 +184,7 @@ func (w *World) ReleaseAt(tb testing.TB, dir string, changes ...func(*Draft)) {
 	payload, err := statement.Encode()
 	check(tb, err)
 	Write(tb, dir, stage.ReleaseBundle, w.sign(tb, d.Publisher, payload))
+	late()
 }
 
 // StageFolder writes a staged folder and gives its path.
