@@ -10,6 +10,7 @@ import (
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/store"
@@ -19,7 +20,7 @@ import (
 // judge holds inputs to the rules: of each policy, the first that matches. It says everything that is wrong at once (Inputs.Err); an error means
 // that nothing could be judged.
 func (all *inputPolicies) judge(ctx context.Context, inputs []input) (*Inputs, error) {
-	out := &Inputs{Since: all.since, Changes: all.changes}
+	out := &Inputs{all: inputs, Since: all.since, Changes: all.changes}
 	held := map[string]bool{}
 	for _, policy := range all.all {
 		out.Policies = append(out.Policies, policy.where)
@@ -113,6 +114,12 @@ func (r *inputRule) judge(ctx context.Context, in input, trees []tree) (JudgedIn
 			if report.Err() == nil {
 				j.Accepted, j.Builder, j.Source, j.Signer, j.Evidence = true, report.Builder, report.Source, report.Signer, evidenceOf(report)
 				j.Level = levelOf(report)
+				for _, e := range evidence {
+					if strings.HasPrefix(j.Evidence, e.Name) {
+						j.file, _, _ = strings.Cut(e.Name, " ") // without the commit
+						j.content = digest.Bytes(e.Content)
+					}
+				}
 				return j, nil
 			}
 			if best == nil || passes(report) > passes(best) {
@@ -205,27 +212,6 @@ func (p *Project) stagedInputs(ctx context.Context, c *Candidate, s *staged) ([]
 		ms = append(ms, m.BuildDefinition.ResolvedDependencies...)
 	}
 	return inputsOf(ms, s.list.Source.URI), nil
-}
-
-// dependencyLevels counts what a stage was built from by the SLSA build level that policies granted to it, for the dependencyLevels of a
-// verification summary; nil where no rule asks for any: that is no claim. Inputs that no rule is about are SLSA_BUILD_LEVEL_UNEVALUATED.
-func (p *Project) dependencyLevels(ctx context.Context, c *Candidate, s *staged) (map[string]int, error) {
-	all, err := p.inputPolicies(ctx, c)
-	if err != nil || len(all.all) == 0 {
-		return nil, err
-	}
-	inputs, err := p.stagedInputs(ctx, c, s)
-	if err != nil {
-		return nil, err
-	}
-	judged, err := all.judge(ctx, inputs)
-	if err != nil {
-		return nil, err
-	}
-	if err := judged.Err(); err != nil {
-		return nil, err
-	}
-	return judged.levels(inputs), nil
 }
 
 // plannedInputs are those of a plan that are known before anything is fetched: images, by the digests that the definition names. What

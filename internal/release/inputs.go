@@ -101,6 +101,8 @@ type Inputs struct {
 	Later    []string      `json:"later,omitempty"`    // what can only be judged when it is fetched
 	Since    string        `json:"since,omitempty"`    // the version before, that has a release file
 	Changes  []string      `json:"policyChanges,omitempty"`
+
+	all []input // of a stage, for what is counted
 }
 
 // JudgedInput is an input that a rule matches.
@@ -120,6 +122,8 @@ type JudgedInput struct {
 	Reason   string `json:"reason,omitempty"`
 
 	sum     string // of the input
+	file    string // of the evidence that was accepted, in the repository
+	content string // its SHA-256
 	refusal *gate.Refusal
 }
 
@@ -139,9 +143,13 @@ func (r *Inputs) Warned() []JudgedInput {
 	return slices.DeleteFunc(slices.Clone(r.Judged), func(j JudgedInput) bool { return j.Accepted || j.Mode != definition.InputWarn })
 }
 
-// levels counts inputs by the SLSA build level that was verified (SLSA v1.2, Verification summary, dependencyLevels): each once, at
-// the lowest level where two policies hold. What a rule only warns about is at level 0; what no rule is about was not evaluated.
-func (r *Inputs) levels(all []input) map[string]int {
+// levels counts the inputs of a stage by the SLSA build level that was verified (SLSA v1.2, Verification summary, dependencyLevels): each
+// once, at the lowest level where two policies hold. What a rule only warns about is at level 0; what no rule is about was not evaluated. Without
+// rules there is nothing to claim: nil.
+func (r *Inputs) levels() map[string]int {
+	if r == nil || len(r.Policies) == 0 {
+		return nil
+	}
 	lowest := map[string]int{}
 	for _, j := range r.Judged {
 		if have, seen := lowest[j.sum]; !seen || j.Level < have {
@@ -149,7 +157,7 @@ func (r *Inputs) levels(all []input) map[string]int {
 		}
 	}
 	out, counted := map[string]int{}, map[string]bool{}
-	for _, in := range all {
+	for _, in := range r.all {
 		if counted[in.sum] {
 			continue
 		}
@@ -160,6 +168,20 @@ func (r *Inputs) levels(all []input) map[string]int {
 			continue
 		}
 		out[fmt.Sprintf("SLSA_BUILD_LEVEL_%d", level)]++
+	}
+	return out
+}
+
+// evidence gives the SHA-256 of each file of attestations that was accepted, by its path in the repository.
+func (r *Inputs) evidence() map[string]string {
+	out := map[string]string{}
+	if r == nil {
+		return out
+	}
+	for _, j := range r.Judged {
+		if j.Accepted {
+			out[j.file] = j.content
+		}
 	}
 	return out
 }

@@ -65,7 +65,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 	if out.Inputs, err = p.inputsStep(ctx, c, s); err != nil {
 		return nil, err
 	}
-	found := &judged{levels: []string{s.Level}}
+	found := &gateResult{from: out.Inputs, levels: []string{s.Level}}
 	images := copies(s.list)
 	for _, c := range images {
 		out.Images = append(out.Images, c.String())

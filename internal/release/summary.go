@@ -43,14 +43,15 @@ func (p *Project) gateVerifier(ctx context.Context, t *trust.Trust) (*gateVerifi
 	return &gateVerifier{t.VerifierIDs(identity)[0], signer}, ready(ctx, signer)
 }
 
-// judged collects what a promotion rested on, for its summary.
-type judged struct {
+// gateResult collects what a promotion rested on, for its summary.
+type gateResult struct {
+	from   *Inputs           // what the stage was built from, as rules about it judged it; nil without rules
 	levels []string          // of the stage's artifacts, and of each image
 	inputs []attest.Resource // attestations beside those that production holds
 }
 
 // decisions adds the managers' decisions that the gate let count, with the signatures beside them.
-func (p *Project) decisions(ctx context.Context, c *Candidate, j *judged, documents []string) error {
+func (p *Project) decisions(ctx context.Context, c *Candidate, j *gateResult, documents []string) error {
 	for _, document := range documents {
 		data, err := p.Repo.ReadFile(ctx, c.Tip, document+stage.BundleSuffix, sign.MaxBundle)
 		if err != nil {
@@ -83,7 +84,7 @@ func (c *Candidate) at(file string) string {
 // publishSummary publishes what the gate found: as a bundle, and the same envelope by itself. What is there already, by a verifier and with
 // the same claims, stays; until the release is made its inputs have to be those that count now, since a sign-off may have been given anew. promised is what
 // the release statement names, nil while there is none.
-func (p *Project) publishSummary(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, as *gateVerifier, found *judged, promised map[string]string) error {
+func (p *Project) publishSummary(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, as *gateVerifier, found *gateResult, promised map[string]string) error {
 	statement, err := p.summary(ctx, c, s, to, as, found)
 	if err != nil {
 		return err
@@ -162,7 +163,7 @@ func claims(s *attest.Statement[attest.Summary]) string {
 func sameResource(a, b attest.Resource) bool { return maps.Equal(a.Digest, b.Digest) }
 
 // summary makes the statement: about what is staged, by what lies in production and what the gate looked at besides.
-func (p *Project) summary(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, as *gateVerifier, found *judged) (attest.Statement[attest.Summary], error) {
+func (p *Project) summary(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, as *gateVerifier, found *gateResult) (attest.Statement[attest.Summary], error) {
 	var none attest.Statement[attest.Summary]
 	inputs, err := usedInProduction(ctx, c, s, to)
 	if err != nil {
@@ -172,12 +173,17 @@ func (p *Project) summary(ctx context.Context, c *Candidate, s *staged, to store
 	if err != nil {
 		return none, err
 	}
+	var upstream []attest.Resource
+	for file, sum := range found.from.evidence() {
+		upstream = append(upstream, attest.ResourceOf(c.at(file), sum))
+	}
 	return attest.NewSummary(verify.SummarySubjects(s.list), attest.Summary{
 		Verifier:          attest.Verifier{ID: as.id, Version: map[string]string{"sello": p.Tool}},
 		TimeVerified:      p.Now(),
 		ResourceURI:       purl(c),
 		Policy:            attest.ResourceOf(c.at(TrustFile), digest.Bytes(c.TrustBytes)),
-		InputAttestations: slices.Concat(inputs, attached, found.inputs),
+		InputAttestations: slices.Concat(inputs, attached, found.inputs, upstream),
+		DependencyLevels:  found.from.levels(),
 		Result:            attest.Passed,
 		Levels:            []string{slices.Min(found.levels)},
 	})
