@@ -120,6 +120,7 @@ type JudgedInput struct {
 	Reason   string `json:"reason,omitempty"`
 
 	sum     string // of the input
+	others  bool   // the evidence speaks of other digests, too
 	refusal *gate.Refusal
 }
 

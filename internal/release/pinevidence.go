@@ -103,7 +103,11 @@ func (p *Project) pinEvidence(ctx context.Context, in input, rule *inputRule) (*
 	if err := f.attached(ctx, root); err != nil {
 		return nil, err
 	}
-	if len(f.lines) == 0 && registry.IsIndex(root.MediaType) {
+	enough, err := f.holds(ctx, in, rule)
+	if err != nil {
+		return nil, err
+	}
+	if !enough && registry.IsIndex(root.MediaType) {
 		if err := f.inside(ctx, root); err != nil {
 			return nil, err
 		}
@@ -125,6 +129,21 @@ type evidenceFinder struct {
 	wanted []string // predicate types
 	found  Evidenced
 	lines  [][]byte
+}
+
+// holds reports whether what was found of an image itself will do, so that nothing else has to be looked for.
+func (f *evidenceFinder) holds(ctx context.Context, in input, rule *inputRule) (bool, error) {
+	if rule == nil || len(f.lines) == 0 {
+		return len(f.lines) > 0, nil
+	}
+	alone := *rule
+	alone.Evidence = nil
+	found := tree{
+		read: func(context.Context, string, int64) ([]byte, error) { return bytes.Join(f.lines, []byte("\n")), nil },
+		list: func(context.Context, string) ([]string, error) { return []string{path.Base(evidenceFile(in.digests[0]))}, nil },
+	}
+	j, err := alone.judge(ctx, in, []tree{found})
+	return j.Accepted, err
 }
 
 // inside looks at what is attached to the manifests of an index.
