@@ -26,7 +26,7 @@ func (b *Base) Materials(repository string) []material.Material {
 	if len(b.Indexes) > 0 {
 		var held []string
 		for _, d := range b.Indexes {
-			held = append(held, d.Digest.Encoded())
+			held = append(held, d.Digest.String())
 		}
 		out[len(out)-1].Annotations[heldIn] = strings.Join(held, " ")
 	}
@@ -57,7 +57,15 @@ const heldIn = "indexes"
 func IsManifest(m material.Material) bool { return strings.HasSuffix(m.Name, " manifest") }
 
 // IndexesOf gives the SHA-256 digests of the indexes that lead to a manifest, outermost first.
-func IndexesOf(m material.Material) []string { return strings.Fields(m.Annotations[heldIn]) }
+func IndexesOf(m material.Material) []string {
+	var out []string
+	for _, d := range strings.Fields(m.Annotations[heldIn]) {
+		if sum, ok := strings.CutPrefix(d, "sha256:"); ok {
+			out = append(out, sum)
+		}
+	}
+	return out
+}
 
 // RepositoryOf gives the repository that the package URL of an image's part names.
 func RepositoryOf(uri string) (string, bool) {

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
 )
@@ -127,7 +130,25 @@ func (r *inputRule) judge(ctx context.Context, in input, trees []tree) (JudgedIn
 			}
 		}
 	}
+	j.others = speaksOfOthers(evidence, in.digests)
 	return refused(r.refuse(in, best.Err()))
+}
+
+// speaksOfOthers reports whether evidence names other digests than these, whoever signed it.
+func speaksOfOthers(evidence []verify.Evidence, digests []string) bool {
+	for _, e := range evidence {
+		found, _ := sign.Collect(e.Content) // what cannot be read was refused
+		for _, one := range found {
+			if one.Bundle == nil || one.Bundle.Envelope == nil {
+				continue
+			}
+			h, _, err := attest.DecodeForeign(one.Bundle.Envelope.Payload)
+			if err == nil && slices.ContainsFunc(h.Subject, func(s attest.Subject) bool { return !slices.Contains(digests, s.Digest["sha256"]) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 type judgeOf func(verify.Digests, []verify.Evidence, verify.PolicyOptions) (*verify.Report, error)
@@ -252,7 +273,7 @@ func (p *Project) foresee(ctx context.Context, plan *build.Plan, all *inputPolic
 	}
 	var decided []JudgedInput
 	for _, j := range out.Judged {
-		if j.Code == "subject-mismatch" {
+		if !j.Accepted && j.others {
 			out.Later = append(out.Later, j.Name+"@"+j.Digest)
 			continue
 		}

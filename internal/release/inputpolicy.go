@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/digest"
@@ -33,13 +34,27 @@ type tree struct {
 	list func(ctx context.Context, folder string) ([]string, error)
 }
 
+// treeAt is what a commit holds. A folder is listed once, for hundreds of inputs.
 func (p *Project) treeAt(commit string) tree {
+	var mu sync.Mutex
+	listed := map[string][]string{}
 	return tree{
 		at: " at " + commit[:12],
 		read: func(ctx context.Context, file string, most int64) ([]byte, error) {
 			return p.Repo.ReadFile(ctx, commit, file, most)
 		},
-		list: func(ctx context.Context, folder string) ([]string, error) { return p.Repo.List(ctx, commit, folder) },
+		list: func(ctx context.Context, folder string) (names []string, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if names, known := listed[folder]; known {
+				return names, nil
+			}
+			names, err = p.Repo.List(ctx, commit, folder)
+			if err == nil || errors.Is(err, fs.ErrNotExist) {
+				listed[folder], err = names, nil
+			}
+			return names, err
+		},
 	}
 }
 

@@ -124,6 +124,7 @@ type JudgedInput struct {
 	sum     string // of the input
 	file    string // of the evidence that was accepted, in the repository
 	content string // its SHA-256
+	others  bool   // the evidence speaks of other digests, too
 	refusal *gate.Refusal
 }
 

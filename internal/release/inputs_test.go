@@ -149,8 +149,8 @@ func repository(t *testing.T, files map[string]string) (*Project, tree) {
 	return p, p.treeAt(commit)
 }
 
-// judged holds inputs to rules of a commit with these files, and of a working tree with them.
-func judged(t *testing.T, files map[string]string, rules []definition.InputRule, inputs ...input) (*Inputs, error) {
+// heldTo holds inputs to rules of a commit with these files, and of a working tree with them.
+func heldTo(t *testing.T, files map[string]string, rules []definition.InputRule, inputs ...input) (*Inputs, error) {
 	t.Helper()
 	p, committed := repository(t, files)
 	judge := func(from tree) (*Inputs, error) {
@@ -239,7 +239,7 @@ func TestInputs(t *testing.T) {
 				c.files["policies/p.yaml"] = c.policy
 			}
 			rule := definition.InputRule{Match: "registry.example/*", Policy: "policies/p.yaml", Evidence: c.evidence}
-			r, err := judged(t, c.files, []definition.InputRule{rule}, base())
+			r, err := heldTo(t, c.files, []definition.InputRule{rule}, base())
 			if gate.Code(err) != c.code || reason(r, err) != c.code2 {
 				t.Fatalf("%v; its reason: %s; want %s because of %s", err, reason(r, err), c.code, c.code2)
 			}
@@ -250,7 +250,7 @@ func TestInputs(t *testing.T) {
 				return
 			}
 			rule.Mode = definition.InputWarn
-			warned, err := judged(t, c.files, []definition.InputRule{rule}, base())
+			warned, err := heldTo(t, c.files, []definition.InputRule{rule}, base())
 			if err != nil || len(warned.Warned()) != len(r.Judged)-accepted(r) || reason(warned, nil) != c.code2 {
 				t.Errorf("with a warning: %v, %+v", err, warned)
 			}
@@ -280,7 +280,7 @@ func TestInputsKeyless(t *testing.T) {
 		"without a log": {instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.NoLog = true }), "log-missing"},
 	} {
 		files := map[string]string{"policies/p.yaml": policy, "policies/root.json": string(instance.Root), evidenceFile(indexSum): string(c.bundle)}
-		r, err := judged(t, files, []definition.InputRule{{Match: "registry.example/base", Policy: "policies/p.yaml"}}, base())
+		r, err := heldTo(t, files, []definition.InputRule{{Match: "registry.example/base", Policy: "policies/p.yaml"}}, base())
 		if got := reason(r, err); got != c.code {
 			t.Errorf("%s: %v, want %q", name, err, c.code)
 		}
@@ -317,12 +317,12 @@ expect:
 	tool := input{name: "toolchain", uri: "pkg:golang/golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64", digests: []string{sum}, sum: sum}
 	files := map[string]string{"p.yaml": policy, "root.json": root, "inputs/tool.jsonl": bundle}
 	rules := []definition.InputRule{{Match: "toolchain", Policy: "p.yaml", Evidence: []string{"inputs/tool.jsonl"}}}
-	r, err := judged(t, files, rules, tool)
+	r, err := heldTo(t, files, rules, tool)
 	if err != nil || r.Judged[0].Level != 3 || !strings.HasPrefix(r.Judged[0].Builder, generator) {
 		t.Errorf("%v, %+v", err, r)
 	}
 	tool.digests = []string{otherSum}
-	if r, err := judged(t, files, rules, tool); reason(r, err) != "subject-mismatch" {
+	if r, err := heldTo(t, files, rules, tool); reason(r, err) != "subject-mismatch" {
 		t.Errorf("another file: %v", err)
 	}
 }
@@ -427,10 +427,10 @@ func TestInputsOf(t *testing.T) {
 		{Name: "definition", URI: "git+https://example.com/hello", Digest: sha(otherSum)},
 		{Name: "example.com/published@v1.0.0", URI: "pkg:golang/example.com/published@v1.0.0", Digest: sha(otherSum)},
 		{Name: "base index", URI: oci(indexSum), Digest: sha(indexSum)},
-		{Name: "base manifest", URI: oci(manifestSum), Digest: sha(manifestSum), Annotations: map[string]string{"indexes": indexSum}},
+		{Name: "base manifest", URI: oci(manifestSum), Digest: sha(manifestSum), Annotations: map[string]string{"indexes": "sha256:" + indexSum}},
 		{Name: "base config", URI: oci(otherSum), Digest: sha(otherSum)},
 		{Name: "base layer 1", URI: oci(otherSum), Digest: sha(otherSum)},
-		{Name: "root manifest", URI: oci(manifestSum), Digest: sha(manifestSum), Annotations: map[string]string{"indexes": otherSum}},
+		{Name: "root manifest", URI: oci(manifestSum), Digest: sha(manifestSum), Annotations: map[string]string{"indexes": "sha256:" + otherSum}},
 		{Name: "toolchain", Digest: map[string]string{"dirHash": "h"}},
 		{Name: "bin/linux/amd64/hello", Digest: sha(otherSum)},
 		{Name: "example.com/m@v1.0.0", URI: "pkg:golang/example.com/m@v1.0.0", Digest: sha(otherSum)},

@@ -37,9 +37,8 @@ type Evidenced struct {
 
 // What cosign attached before registries had referrers: a manifest under a tag, whose layers are envelopes.
 const (
-	attSuffix      = ".att"
-	envelopeType   = "application/vnd.dsse.envelope.v1+json"
-	attCertificate = "dev.sigstore.cosign/certificate"
+	attSuffix    = ".att"
+	envelopeType = "application/vnd.dsse.envelope.v1+json"
 )
 
 // maxManifests bounds how many manifests of an index are asked for attestations.
@@ -103,7 +102,11 @@ func (p *Project) pinEvidence(ctx context.Context, in input, rule *inputRule) (*
 	if err := f.attached(ctx, root); err != nil {
 		return nil, err
 	}
-	if len(f.lines) == 0 && registry.IsIndex(root.MediaType) {
+	enough, err := f.holds(ctx, in, rule)
+	if err != nil {
+		return nil, err
+	}
+	if !enough && registry.IsIndex(root.MediaType) {
 		if err := f.inside(ctx, root); err != nil {
 			return nil, err
 		}
@@ -125,6 +128,23 @@ type evidenceFinder struct {
 	wanted []string // predicate types
 	found  Evidenced
 	lines  [][]byte
+}
+
+// holds reports whether what was found of an image itself will do, so that nothing else has to be looked for.
+func (f *evidenceFinder) holds(ctx context.Context, in input, rule *inputRule) (bool, error) {
+	if rule == nil || len(f.lines) == 0 {
+		return len(f.lines) > 0, nil
+	}
+	alone := *rule
+	alone.Evidence = nil
+	found := tree{
+		read: func(context.Context, string, int64) ([]byte, error) { return bytes.Join(f.lines, []byte("\n")), nil },
+		list: func(context.Context, string) ([]string, error) {
+			return []string{path.Base(evidenceFile(in.digests[0]))}, nil
+		},
+	}
+	j, err := alone.judge(ctx, in, []tree{found})
+	return j.Accepted, err
 }
 
 // inside looks at what is attached to the manifests of an index.
@@ -179,9 +199,6 @@ func (f *evidenceFinder) blobs(ctx context.Context, desc ocispec.Descriptor, med
 		switch {
 		case d.MediaType != mediaType:
 			continue
-		case d.Annotations[attCertificate] != "":
-			f.unusable(d, "a certificate signed it, in cosign's old form: ask for a Sigstore bundle")
-			continue
 		case d.Size > sign.MaxBundle:
 			f.unusable(d, "it is too large")
 			continue
@@ -189,6 +206,12 @@ func (f *evidenceFinder) blobs(ctx context.Context, desc ocispec.Descriptor, med
 		data, err := f.read(ctx, d, sign.MaxBundle)
 		if err != nil {
 			return err
+		}
+		if mediaType == envelopeType {
+			if data, err = sign.Attached(data, d.Annotations); err != nil {
+				f.unusable(d, err.Error())
+				continue
+			}
 		}
 		f.take(d, data)
 	}
