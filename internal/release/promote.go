@@ -33,6 +33,7 @@ type Promoted struct {
 	Copied      int      `json:"copied"`
 	Present     int      `json:"present"` // were there with the same digest
 	SignedOffBy []string `json:"signedOffBy"`
+	Verifier    string   `json:"verifier,omitempty"` // as whom the gate signed its verification summary
 	Built
 
 	Images      []string           `json:"images,omitempty"`     // registry/repository@sha256:…, each in its place
@@ -63,6 +64,9 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	found := &judged{levels: []string{s.Level}}
+	if verifier != nil {
+		out.Verifier = verifier.id
+	}
 	images := copies(s.list)
 	for _, c := range images {
 		out.Images = append(out.Images, c.String())
