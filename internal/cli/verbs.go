@@ -231,6 +231,7 @@ none is set unless every image is in its place.`,
 	f.StringVar(&trustFile, "trust", "", "with --manifest: a trust file that every image has to verify with")
 	f.BoolVar(&m.Released, "require-release", false, "with --trust: every image has to be of a release, with its sign-offs")
 	f.BoolVar(&m.DryRun, "dry-run", false, "with --manifest: look, and change nothing")
+	a.tokenFlag(cmd)
 	return cmd
 }
 
