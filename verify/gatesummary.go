@@ -46,6 +46,7 @@ type summarised struct {
 	digests  map[string]string // of the file or image, one of which has to be a subject; nil where subjects decide
 	subjects []attest.Subject  // exactly these, where the release is known
 	version  string            // "" for any
+	least    int               // the lowest build level that is enough
 	level    *int              // the highest build level that was found here; nil when that is not known
 	released bool              // a verified release statement speaks of the release
 }
@@ -108,7 +109,7 @@ func (v *verifier) oneSummary(f *findings, in summarised, one sign.Collected, si
 			}
 			return &gate.Refusal{Code: "vsa-failed", What: "the project's gate says that verification failed", Expected: attest.Passed, Actual: fmt.Sprintf("%.50q, levels %.200q", s.Predicate.Result, s.Predicate.Levels), Fix: "do not use it"}
 		}},
-		{"vsa-level", func(c *Check) error { return v.gateLevel(c, s.Predicate.Levels, in.level) }},
+		{"vsa-level", func(c *Check) error { return in.rightLevel(c, s.Predicate.Levels) }},
 	}
 	if !f.chain(Check{Subject: in.where, Where: in.where}, steps...) {
 		return nil
@@ -175,32 +176,37 @@ func (v *verifier) gateResource(c *Check, uri, version string) error {
 	return &gate.Refusal{Code: "vsa-resource-mismatch", What: "the verification summary is about something else", Expected: want, Actual: fmt.Sprintf("%.300q", uri), Fix: "do not use it as this: it is a summary of another project or version"}
 }
 
-// gateLevel holds that no higher build level is stated than was found, and no lower one than is wanted.
-func (v *verifier) gateLevel(c *Check, levels []string, found *int) error {
+// rightLevel holds that no higher build level is stated than was found, and no lower one than is wanted.
+func (in summarised) rightLevel(c *Check, levels []string) error {
 	c.Actual = strings.Join(levels, ", ")
-	stated := buildLevel(levels)
+	least, most := buildLevels(levels)
 	switch {
-	case stated < 0:
-		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states no build level", Expected: levelName(v.MinLevel) + " or higher", Actual: fmt.Sprintf("%.200q", levels), Fix: "verify the release itself"}
-	case found != nil && stated > *found:
-		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states a higher level than the trust file grants what is here", Expected: "at most " + levelName(*found), Actual: fmt.Sprintf("%.200q", levels),
+	case most < 0:
+		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states no build level", Expected: levelName(in.least) + " or higher", Actual: fmt.Sprintf("%.200q", levels), Fix: "verify the release itself"}
+	case in.level != nil && most > *in.level:
+		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states a higher level than the trust file grants what is here", Expected: "at most " + levelName(*in.level), Actual: fmt.Sprintf("%.200q", levels),
 			Fix: "go by the lower level; if the trust file granted more when the release was made, verify with that one"}
-	case stated < v.MinLevel:
-		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states less than is asked for", Expected: levelName(v.MinLevel) + " or higher", Actual: fmt.Sprintf("%.200q", levels), Fix: "ask for less, or have the project release with a builder of that level"}
+	case least < in.least:
+		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states less than is asked for", Expected: levelName(in.least) + " or higher", Actual: fmt.Sprintf("%.200q", levels), Fix: "ask for less, or have the project release with a builder of that level"}
 	}
 	return nil
 }
 
-// buildLevel gives the least build level that is stated, -1 for none.
-func buildLevel(levels []string) int {
-	least := -1
+// buildLevels gives the least and the most build level that is stated, -1 for none.
+func buildLevels(levels []string) (least, most int) {
+	least, most = -1, -1
 	for _, l := range levels {
 		text, ok := strings.CutPrefix(l, "SLSA_BUILD_LEVEL_")
-		if n, err := strconv.Atoi(text); ok && err == nil && n >= 0 && (least < 0 || n < least) {
+		n, err := strconv.Atoi(text)
+		if !ok || err != nil || n < 0 {
+			continue
+		}
+		if least < 0 || n < least {
 			least = n
 		}
+		most = max(most, n)
 	}
-	return least
+	return least, most
 }
 
 // gate judges the gate's summary of a release or promoted folder, in both forms.
@@ -218,7 +224,7 @@ func (d *folder) gate() {
 	if d.list != nil {
 		in.subjects, in.version = SummarySubjects(d.list), d.list.Version
 	}
-	if level := buildLevel([]string{d.report.Levels["build"]}); level >= 0 {
+	if _, level := buildLevels([]string{d.report.Levels["build"]}); level >= 0 {
 		in.level = &level
 	}
 	d.judgeSummary(&d.findings, in, content(d.files[stage.SummaryPlain]), true)

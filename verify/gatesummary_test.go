@@ -59,22 +59,23 @@ func TestGateSummary(t *testing.T) {
 		"an artifact too many": {func(s *vt.Summary) {
 			s.Subjects = append(s.Subjects, attest.Subject{Name: "evil", Digest: s.Subjects[0].Digest})
 		}, "subject-mismatch", "subject-mismatch"},
-		"another digest":        {func(s *vt.Summary) { s.Subjects[0].Digest = map[string]string{"sha256": strings.Repeat("e", 64)} }, "subject-mismatch", "subject-mismatch"},
-		"another name":          {func(s *vt.Summary) { s.Subjects[0].Name = "evil" }, "subject-mismatch", "subject-mismatch"},
-		"a subject twice":       {func(s *vt.Summary) { respell(`"name":"`+s.Subjects[1].Name+`"`, `"name":"`+s.Subjects[0].Name+`"`)(s) }, "subject-mismatch", "subject-mismatch"},
-		"another verifier":      {func(s *vt.Summary) { s.Verifier.ID += "2" }, "vsa-verifier-untrusted", "vsa-verifier-untrusted"},
-		"another project":       {func(s *vt.Summary) { s.ResourceURI = strings.Replace(s.ResourceURI, "@", "x@", 1) }, "vsa-resource-mismatch", "vsa-resource-mismatch"},
-		"another version":       {func(s *vt.Summary) { s.ResourceURI += "1" }, "vsa-resource-mismatch", "vsa-resource-mismatch"},
-		"no version":            {func(s *vt.Summary) { s.ResourceURI, _, _ = strings.Cut(s.ResourceURI, "@") }, "vsa-resource-mismatch", "vsa-resource-mismatch"},
-		"failed":                {func(s *vt.Summary) { s.Result, s.Levels = attest.Failed, []string{attest.Failed} }, "vsa-failed", "vsa-failed"},
-		"passed, level FAILED":  {respell("SLSA_BUILD_LEVEL_3", "FAILED"), "vsa-failed", "vsa-failed"},
-		"no result":             {respell("PASSED", ""), "vsa-failed", "vsa-failed"},
-		"a higher level":        {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_4"} }, "vsa-level", "vsa-level"},
-		"two levels":            {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_3", "SLSA_BUILD_LEVEL_2"} }, "", ""},
-		"a lower level":         {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_1"} }, "", ""},
-		"no build level":        {func(s *vt.Summary) { s.Levels = []string{"SLSA_SOURCE_LEVEL_3"} }, "vsa-level", "vsa-level"},
-		"levels of others, too": {func(s *vt.Summary) { s.Levels = append(s.Levels, "SLSA_SOURCE_LEVEL_3", "EXAMPLE_GOLD") }, "", ""},
-		"fields of others, too": {respell(`"inputAttestations"`, `"example_more":{"x":[1]},"inputAttestations"`), "", ""},
+		"another digest":              {func(s *vt.Summary) { s.Subjects[0].Digest = map[string]string{"sha256": strings.Repeat("e", 64)} }, "subject-mismatch", "subject-mismatch"},
+		"another name":                {func(s *vt.Summary) { s.Subjects[0].Name = "evil" }, "subject-mismatch", "subject-mismatch"},
+		"a subject twice":             {func(s *vt.Summary) { respell(`"name":"`+s.Subjects[1].Name+`"`, `"name":"`+s.Subjects[0].Name+`"`)(s) }, "subject-mismatch", "subject-mismatch"},
+		"another verifier":            {func(s *vt.Summary) { s.Verifier.ID += "2" }, "vsa-verifier-untrusted", "vsa-verifier-untrusted"},
+		"another project":             {func(s *vt.Summary) { s.ResourceURI = strings.Replace(s.ResourceURI, "@", "x@", 1) }, "vsa-resource-mismatch", "vsa-resource-mismatch"},
+		"another version":             {func(s *vt.Summary) { s.ResourceURI += "1" }, "vsa-resource-mismatch", "vsa-resource-mismatch"},
+		"no version":                  {func(s *vt.Summary) { s.ResourceURI, _, _ = strings.Cut(s.ResourceURI, "@") }, "vsa-resource-mismatch", "vsa-resource-mismatch"},
+		"failed":                      {func(s *vt.Summary) { s.Result, s.Levels = attest.Failed, []string{attest.Failed} }, "vsa-failed", "vsa-failed"},
+		"passed, level FAILED":        {respell("SLSA_BUILD_LEVEL_3", "FAILED"), "vsa-failed", "vsa-failed"},
+		"no result":                   {respell("PASSED", ""), "vsa-failed", "vsa-failed"},
+		"a higher level":              {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_4"} }, "vsa-level", "vsa-level"},
+		"two levels":                  {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_3", "SLSA_BUILD_LEVEL_2"} }, "", ""},
+		"a higher level, and a lower": {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_4", "SLSA_BUILD_LEVEL_1"} }, "vsa-level", "vsa-level"},
+		"a lower level":               {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_1"} }, "", ""},
+		"no build level":              {func(s *vt.Summary) { s.Levels = []string{"SLSA_SOURCE_LEVEL_3"} }, "vsa-level", "vsa-level"},
+		"levels of others, too":       {func(s *vt.Summary) { s.Levels = append(s.Levels, "SLSA_SOURCE_LEVEL_3", "EXAMPLE_GOLD") }, "", ""},
+		"fields of others, too":       {respell(`"inputAttestations"`, `"example_more":{"x":[1]},"inputAttestations"`), "", ""},
 		"plain of another": {func(s *vt.Summary) {
 			s.Plain = func(p []byte) []byte { return bytes.Replace(p, []byte(`"payload":"ey`), []byte(`"payload":"fy`), 1) }
 		}, "vsa-mismatch", "vsa-mismatch"},
@@ -119,6 +120,7 @@ func TestGateSummaryByTrust(t *testing.T) {
 		change(c)
 		return trust.Marshal(c)
 	}
+	low := w.Release(t, func(d *vt.Draft) { d.Summary = func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_1"} } })
 	without := changed(func(c *trust.Trust) { c.Remove("gate"); delete(c.Roles, trust.RoleVerifier) })
 	for name, c := range map[string]struct {
 		dir, code string
@@ -128,10 +130,11 @@ func TestGateSummaryByTrust(t *testing.T) {
 		"the verifier has another id":     {dir, "vsa-verifier-untrusted", changed(func(c *trust.Trust) { c.Verifiers[0].ID += "2" })},
 		"the gate's key had expired":      {dir, "trust-identity-expired", changed(func(c *trust.Trust) { expire(c, "gate", vt.Now.Add(-48*time.Hour)) })},
 		"the gate's key expired since":    {dir, "", changed(func(c *trust.Trust) { expire(c, "gate", vt.Now) })},
+		"more is asked for":               {low, "", w.TrustFile},
 		"no verifier":                     {dir, "", without},
 		"no verifier, made later":         {late, "", without},
 	} {
-		r, err := verify.Dir(t.Context(), c.dir, verify.Options{TrustFile: c.trust, Now: vt.Now.Add(72 * time.Hour)})
+		r, err := verify.Dir(t.Context(), c.dir, verify.Options{TrustFile: c.trust, Now: vt.Now.Add(72 * time.Hour), MinLevel: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func ProjectSummary(file Digests, evidence []Evidence, o Options) (*Report, erro
 	if !v.gateSummaries() {
 		return nil, noVerifier()
 	}
-	in := summarised{about: file.String(), where: stage.SummaryBundle, digests: file, version: v.Version}
+	in := summarised{about: file.String(), where: stage.SummaryBundle, digests: file, version: v.Version, least: v.MinLevel}
 	r.given(file, evidence)
 	for _, e := range evidence {
 		in.where = e.Name
@@ -37,7 +37,8 @@ func ProjectSummary(file Digests, evidence []Evidence, o Options) (*Report, erro
 	if s, _ := v.gateSummary(&f, in); s != nil {
 		r.Project = v.trust.Project
 		r.Version = strings.TrimPrefix(s.Predicate.ResourceURI, trust.Purl(v.trust.Source, v.trust.Project, ""))
-		r.Levels = map[string]string{"build": levelName(buildLevel(s.Predicate.Levels))}
+		least, _ := buildLevels(s.Predicate.Levels)
+		r.Levels = map[string]string{"build": levelName(least)}
 	}
 	return f.into(r), nil
 }

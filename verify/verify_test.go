@@ -719,26 +719,26 @@ func TestEveryByteOfALoneFilesBundle(t *testing.T) {
 // For one file of a good release, leaving any other file out gives no better verdict and never more trust.
 func TestDroppingEvidenceNeverHelps(t *testing.T) {
 	t.Parallel()
-	w := vt.NewWorld(t)
-	release := w.Release(t)
-	names := vt.Names(t, release)
-	for _, gone := range names {
-		data := vt.Read(t, release, gone)
-		if err := os.Remove(filepath.Join(release, gone)); err != nil {
-			t.Fatal(err)
-		}
-		r := dir(t, release, options(w))
-		if r.Verdict != verify.Refused {
-			t.Errorf("the release is accepted without %s", gone)
-		}
-		if gone != vt.Archive {
-			r := file(t, filepath.Join(release, vt.Archive), options(w))
-			needed := gone == stage.FileName || gone == stage.ReleaseBundle || gone == vt.Archive+stage.BundleSuffix || strings.HasPrefix(gone, stage.SignOffFolder)
-			if needed != (r.Verdict == verify.Refused) {
-				t.Errorf("the archive without %s: %s\n%s", gone, r.Verdict, show(r))
+	for _, w := range []*vt.World{vt.NewWorld(t), vt.NewGateWorld(t)} {
+		release := w.Release(t)
+		for _, gone := range vt.Names(t, release) {
+			data := vt.Read(t, release, gone)
+			if err := os.Remove(filepath.Join(release, gone)); err != nil {
+				t.Fatal(err)
 			}
+			r := dir(t, release, options(w))
+			if r.Verdict != verify.Refused {
+				t.Errorf("the release is accepted without %s", gone)
+			}
+			if gone != vt.Archive {
+				r := file(t, filepath.Join(release, vt.Archive), options(w))
+				needed := gone == stage.FileName || gone == stage.ReleaseBundle || gone == stage.SummaryBundle || gone == vt.Archive+stage.BundleSuffix || strings.HasPrefix(gone, stage.SignOffFolder)
+				if needed != (r.Verdict == verify.Refused) {
+					t.Errorf("the archive without %s: %s\n%s", gone, r.Verdict, show(r))
+				}
+			}
+			vt.Write(t, release, gone, data)
 		}
-		vt.Write(t, release, gone, data)
 	}
 }
 

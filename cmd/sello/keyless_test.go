@@ -30,6 +30,7 @@ func TestKeylessSessions(t *testing.T) {
 		"fulcio_down.json": keylesstest.Config(t, "http://127.0.0.1:1", i.Rekor, i.Clock),
 		"builder.token":    []byte(i.Token(t, "builder@hello.example", nil)),
 		"manager.token":    []byte(i.Token(t, "manager@hello.example", nil)),
+		"gate.token":       []byte(i.Token(t, "gate@hello.example", nil)),
 		"stranger.token":   []byte(i.Token(t, "stranger@hello.example", nil)),
 		"expired.token":    []byte(i.Token(t, "builder@hello.example", map[string]any{"exp": 1})),
 		"audience.token":   []byte(i.Token(t, "builder@hello.example", map[string]any{"aud": "other"})),

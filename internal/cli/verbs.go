@@ -212,6 +212,9 @@ none is set unless every image is in its place.`,
 				return p.Promote(ctx, a.fromHere(p, args[0]))
 			}, func(_ *release.Project, made *release.Promoted) {
 				a.printf("promoted %s %s: %s copied, %d were there\n  %s\n  signed off by %s\n", made.Project, made.Version, count(made.Copied, "file"), made.Present, shown(made.Where), strings.Join(made.SignedOffBy, ", "))
+				if made.Verifier != "" {
+					a.printf("  verification summary by %s\n", made.Verifier)
+				}
 				for _, img := range made.Images {
 					a.printf("  image %s\n", img)
 				}
@@ -231,6 +234,7 @@ none is set unless every image is in its place.`,
 	f.StringVar(&trustFile, "trust", "", "with --manifest: a trust file that every image has to verify with")
 	f.BoolVar(&m.Released, "require-release", false, "with --trust: every image has to be of a release, with its sign-offs")
 	f.BoolVar(&m.DryRun, "dry-run", false, "with --manifest: look, and change nothing")
+	a.tokenFlag(cmd)
 	return cmd
 }
 

@@ -32,6 +32,7 @@ type Promoted struct {
 	Copied      int      `json:"copied"`
 	Present     int      `json:"present"` // were there with the same digest
 	SignedOffBy []string `json:"signedOffBy"`
+	Verifier    string   `json:"verifier,omitempty"` // as whom the gate signed its verification summary
 	Built
 
 	Images      []string           `json:"images,omitempty"`     // registry/repository@sha256:…, each in its place
@@ -66,6 +67,9 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		return nil, err
 	}
 	found := &gateResult{from: out.Inputs, levels: []string{s.Level}}
+	if verifier != nil {
+		out.Verifier = verifier.id
+	}
 	images := copies(s.list)
 	for _, c := range images {
 		out.Images = append(out.Images, c.String())
@@ -88,10 +92,16 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 		step{"check tags of images", func() error { return p.checkTags(ctx, images) }, len(images) == 0},
 		step{"copy images to registries", func() (err error) { out.ImageCopies, err = p.pushImages(ctx, s, images); return err }, len(images) == 0},
 		step{"verify images", func() (err error) { found.levels, err = p.checkImages(ctx, c, s, false, found.levels...); return err }, len(images) == 0},
-		step{name: "copy to production", do: func() error { return p.copyFiles(ctx, s, to, e.Counted, promised, out) }},
-		step{"verification summary", func() error { return p.publishSummary(ctx, c, s, to, verifier, found, promised) }, verifier == nil},
 		// stage.json in production says that the version is promoted: it comes after all else.
-		step{name: "list of the stage", do: func() error { return p.copyList(ctx, s, to, out) }},
+		step{name: "copy to production", do: func() error {
+			if err := p.copyFiles(ctx, s, to, e.Counted, promised, out); err != nil {
+				return err
+			}
+			if err := p.publishSummary(ctx, c, s, to, verifier, found, promised); err != nil {
+				return err
+			}
+			return copyList(ctx, s, to, out)
+		}},
 		step{name: "verify production", do: func() error { return p.checkPublished(ctx, c, to, false) }},
 	)
 	if err != nil {
@@ -134,7 +144,7 @@ func (p *Project) copyFiles(ctx context.Context, s *staged, to store.ReleaseLayo
 }
 
 // copyList copies stage.json.
-func (p *Project) copyList(ctx context.Context, s *staged, to store.ReleaseLayout, out *Promoted) error {
+func copyList(ctx context.Context, s *staged, to store.ReleaseLayout, out *Promoted) error {
 	done, err := store.CopyDigest(ctx, to.Bucket, to.StageFile(), digest.Sums{Size: int64(len(s.bytes)), SHA256: digest.Bytes(s.bytes)}, s.Bucket, s.StageFile())
 	switch done {
 	case store.Written:

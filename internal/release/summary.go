@@ -81,10 +81,13 @@ func (c *Candidate) at(file string) string {
 	return purl(c) + "#" + file
 }
 
-// publishSummary publishes what the gate found: as a bundle, and the same envelope by itself. What is there already, by a verifier and with
+// publishSummary publishes what the gate found, where there is somebody to say it: as a bundle, and the same envelope by itself. What is there already, by a verifier and with
 // the same claims, stays; until the release is made its inputs have to be those that count now, since a sign-off may have been given anew. promised is what
 // the release statement names, nil while there is none.
 func (p *Project) publishSummary(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, as *gateVerifier, found *gateResult, promised map[string]string) error {
+	if as == nil {
+		return nil
+	}
 	statement, err := p.summary(ctx, c, s, to, as, found)
 	if err != nil {
 		return err
