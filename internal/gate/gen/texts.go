@@ -53,6 +53,7 @@ var texts = map[string]text{
 	"pkcs11-pin":                    {"the token does not open with this PIN", "try again, before the token locks itself"},
 	"pkcs11-token":                  {"the token is not there", "plug it in, or correct token:"},
 	"signer-file":                   {"the file that says how an identity signs is wrong", "the message says what to write"},
+	"signer-signature":              {"the hardware or service gave a signature that is not this key's", "see whether another key has taken its place"},
 	"signing-config-invalid":        {"the signing configuration cannot be used", "give the instance's signing_config.json"},
 	"timestamp-authority-down":      {"the timestamp authority does not answer", "run the same command again when it is up"},
 	"timestamp-refused":             {"the timestamp authority gives no timestamp", "read its answer"},
