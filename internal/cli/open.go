@@ -42,7 +42,7 @@ func (a *app) open(ctx context.Context) (*release.Project, error) {
 	if a.identityToken != "" && a.signIn != "" {
 		return nil, usage("a token is given, and signing in would give another", "leave --identity-token or --sign-in out")
 	}
-	p.Terminal, p.SignIn = keyless.Terminal{Tell: a.tell, Secret: a.addSecret}, a.signIn
+	p.Terminal, p.SignIn = keyless.Terminal{Here: a.attended, Tell: a.tell, Secret: a.addSecret}, a.signIn
 	return p, nil
 }
 
@@ -117,18 +117,22 @@ func (a *app) tokenFlag(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("sign-in", cobra.FixedCompletions(keyless.Flows, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// tell shows a person what to do elsewhere, where there is one: at a terminal, and in no continuous integration.
-func (a *app) tell(text string) error {
+// attended refuses where nobody can be told what to do elsewhere: without a terminal, and in continuous integration.
+func (a *app) attended() error {
 	out, ok := a.streams.Err.(*os.File)
 	if !ok || !term.IsTerminal(int(out.Fd())) || os.Getenv("CI") != "" {
 		return &gate.Refusal{Code: "token-unattended", Class: gate.Usage, What: "nobody is here to sign in", Expected: "a terminal, and CI not set",
 			Fix: "let the platform give a token (docs/signing.md), set " + keyless.Variable + ", or give --identity-token FILE"}
 	}
+	return nil
+}
+
+// tell shows a person what to do elsewhere.
+func (a *app) tell(text string) {
 	if a.renderer != nil {
 		defer ui.Pause(a.renderer)()
 	}
-	fmt.Fprintln(out, text)
-	return nil
+	fmt.Fprintln(a.streams.Err, text)
 }
 
 // passphrase gives the passphrase of an encrypted key: from the environment, or asked for on a terminal.

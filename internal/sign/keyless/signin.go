@@ -32,8 +32,9 @@ const signInTime = 10 * time.Minute
 
 // Terminal is where a person can be asked to sign in.
 type Terminal struct {
-	Tell   func(text string) error // shows what to do; refuses with token-unattended where nobody is there to read it
-	Secret func(string)            // is told each token, so that nothing shows it
+	Here   func() error      // refuses with token-unattended where nobody is there
+	Tell   func(text string) // shows what to do
+	Secret func(string)      // is told each token, so that nothing shows it
 }
 
 // SignIn asks a person to sign in with an OpenID Connect issuer. No program is started: the address is shown, and opening it is theirs to do.
@@ -49,6 +50,9 @@ type SignIn struct {
 // of the issuer, and what comes back from a browser has to answer what was asked. It refuses, by code: token-unattended, token-refused (the
 // issuer is down or gives none, the person said no or took too long), token-foreign (an answer to something else, or by somebody else).
 func (s SignIn) Token(ctx context.Context, audience string) (string, error) {
+	if err := s.Terminal.Here(); err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, signInTime)
 	defer cancel()
 	if err := checkURL(s.Issuer); err != nil {
@@ -114,9 +118,7 @@ func (s SignIn) device(ctx context.Context, config oauth2.Config) (*oauth2.Token
 	if code.Interval = min(code.Interval, 60); code.Interval <= 0 {
 		code.Interval = 5 // RFC 8628, section 3.2
 	}
-	if err := s.Terminal.Tell("To sign, open " + where + " on any device, and see that it shows the code " + code.UserCode); err != nil {
-		return nil, err
-	}
+	s.Terminal.Tell("To sign, open " + where + " on any device, and see that it shows the code " + code.UserCode)
 	answer, err := config.DeviceAccessToken(ctx, code, oauth2.VerifierOption(verifier))
 	if err != nil {
 		return nil, s.refused(err)
@@ -149,9 +151,7 @@ func (s SignIn) browser(ctx context.Context, config oauth2.Config, nonce string)
 	server := &http.Server{Handler: callback(state, back), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
-	if err := s.Terminal.Tell("To sign, open this address in a browser on this machine:\n\n  " + config.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)) + "\n"); err != nil {
-		return nil, err
-	}
+	s.Terminal.Tell("To sign, open this address in a browser on this machine:\n\n  " + config.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)) + "\n")
 	var said url.Values
 	select {
 	case said = <-back:
@@ -202,10 +202,10 @@ func (s SignIn) refused(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("sign in: %w", err)
+	case errors.As(err, &down): // first: each try has a time of its own
+		r.What, r.Fix = "the issuer is down", "try again when it is up"
 	case errors.Is(err, context.DeadlineExceeded):
 		r.Cause = errors.New("nobody signed in in time")
-	case errors.As(err, &down):
-		r.What, r.Fix = "the issuer is down", "try again when it is up"
 	case errors.As(err, &answer): // the body may repeat what was sent
 		r.Cause = fmt.Errorf("%.100q: %.200q", answer.ErrorCode, answer.ErrorDescription)
 	}

@@ -19,20 +19,26 @@ import (
 type person struct {
 	told    string
 	secrets []string
-	opens   func(address string) error // instead
+	away    bool
+	opens   func(address string) // instead
 }
 
 var address = regexp.MustCompile(`https?://\S+`)
 
 func (p *person) terminal(t *testing.T) Terminal {
 	return Terminal{
-		Tell: func(text string) error {
-			p.told = text
-			if p.opens != nil {
-				return p.opens(address.FindString(text))
+		Here: func() error {
+			if p.away {
+				return &gate.Refusal{Code: "token-unattended"}
+			}
+			return nil
+		},
+		Tell: func(text string) {
+			if p.told = text; p.opens != nil {
+				p.opens(address.FindString(text))
+				return
 			}
 			go func() { _, _ = visit(address.FindString(text)) }()
-			return nil
 		},
 		Secret: func(s string) { p.secrets = append(p.secrets, s) },
 	}
@@ -161,7 +167,7 @@ func TestBrowserComesBack(t *testing.T) {
 	i.Email = builder
 	redirect := regexp.MustCompile(`redirect_uri=http%3A%2F%2Flocalhost%3A(\d+)`)
 	p := &person{}
-	p.opens = func(address string) error {
+	p.opens = func(address string) {
 		port := redirect.FindStringSubmatch(address)[1]
 		for _, query := range []string{"", "?code=x", "?code=x&state=guess"} {
 			if said, err := visit("http://127.0.0.1:" + port + callbackPath + query); err != nil || !strings.HasPrefix(said, "400 ") || strings.Contains(said, "guess") {
@@ -176,22 +182,21 @@ func TestBrowserComesBack(t *testing.T) {
 				t.Errorf("%q, %v", said, err)
 			}
 		}()
-		return nil
 	}
 	s := SignIn{Issuer: i.URL, Flow: Browser, Terminal: p.terminal(t), Wait: time.Second}
 	if _, err := s.Token(context.Background(), "sigstore"); err != nil {
 		t.Error(err)
 	}
-	alone := &gate.Refusal{Code: "token-unattended"}
-	p.opens = func(string) error { return alone }
+	away := &person{away: true}
 	for _, flow := range Flows {
-		s.Flow = flow
-		if _, err := s.Token(context.Background(), "sigstore"); gate.Code(err) != "token-unattended" {
-			t.Errorf("%s: %v", flow, err)
+		alone := s
+		alone.Flow, alone.Terminal = flow, away.terminal(t)
+		if _, err := alone.Token(context.Background(), "sigstore"); gate.Code(err) != "token-unattended" || away.told != "" {
+			t.Errorf("%s: %v, told %q", flow, err, away.told)
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	p.opens = func(string) error { stop(); return nil }
+	p.opens = func(string) { stop() }
 	s.Flow = Browser
 	if _, err := s.Token(ctx, "sigstore"); !errors.Is(err, context.Canceled) || gate.Code(err) != "" {
 		t.Error(err)
