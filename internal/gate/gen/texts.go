@@ -61,7 +61,7 @@ var texts = map[string]text{
 	"token-expired":                 {"the token that says who signs has expired", "get another one"},
 	"token-foreign":                 {"what came back from signing in answers something else, or comes from somebody else", "do not go on if you cannot explain it; see which issuer the signing configuration names"},
 	"token-invalid":                 {"this is no OpenID Connect token", "give the token as the issuer gave it"},
-	"token-missing":                 {"there is no token that says who signs", "set SIGSTORE_ID_TOKEN or give --identity-token FILE"},
+	"token-missing":                 {"there is no token that says who signs", "set SIGSTORE_ID_TOKEN, give --identity-token FILE, or sign in with --sign-in browser"},
 	"token-refused":                 {"the platform or the issuer gives no token", "allow the job to have one; who signs in: try again"},
 	"token-unattended":              {"nobody is at a terminal to sign in", "let the platform give a token, set SIGSTORE_ID_TOKEN, or give --identity-token FILE"},
 	"cert-outside-validity":         {"a certificate was used when it, or the authority that issued it, was not valid", "get a bundle that was signed while both were; if the file is all that there is, do not use it"},

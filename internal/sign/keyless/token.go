@@ -105,7 +105,7 @@ func (e Environment) find(ctx context.Context, audience string) (string, error) 
 
 func missing(what, where string) error {
 	return &gate.Refusal{Code: "token-missing", Class: gate.Usage, What: what, Where: where, Expected: "an OpenID Connect token",
-		Fix: "set " + Variable + " or give --identity-token FILE; in GitHub Actions: permissions: id-token: write; in GitLab CI: id_tokens: " + Variable}
+		Fix: "set " + Variable + ", give --identity-token FILE, or sign in with --sign-in browser; in GitHub Actions: permissions: id-token: write; in GitLab CI: id_tokens: " + Variable}
 }
 
 // github asks GitHub Actions; see OpenID Connect reference, "Updating your actions for OIDC".
