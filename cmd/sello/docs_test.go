@@ -177,7 +177,7 @@ func TestDocsHoldNoCommandsThatAreNotRun(t *testing.T) {
 // TestTranscriptsAreHeld shows that what is wrong in a document is found.
 func TestTranscriptsAreHeld(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("there is no bash to type into")
+		t.Skip("bash is not installed: there is nothing to type into")
 	}
 	const fence = "```"
 	console := func(lines ...string) string {
@@ -237,7 +237,7 @@ func problemsOf(t *testing.T, text string) string {
 // TestTranscriptsAreUpdated shows that -update writes what came and leaves the rest.
 func TestTranscriptsAreUpdated(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("there is no bash to type into")
+		t.Skip("bash is not installed: there is nothing to type into")
 	}
 	const before = "# Title\n```console\n$ echo one; echo two\nthree\n$ seq 9\n0\n…\n8\n9\n$ echo \"took 1.5s\"\ntook 9.9s\n```\nend\n"
 	const after = "# Title\n```console\n$ echo one; echo two\none\ntwo\n$ seq 9\n1\n…\n8\n9\n$ echo \"took 1.5s\"\ntook 9.9s\n```\nend\n"

@@ -22,6 +22,7 @@ func TestKeylessSessions(t *testing.T) {
 		t.Skip("staging in a sandbox is Linux only")
 	}
 	i := keylesstest.Start(t)
+	i.Email, i.Pending = "builder@hello.example", 1 // who signs in, after a moment
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
 		"trusted_root.json": i.Root, "signing_config.json": i.Config,

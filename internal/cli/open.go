@@ -15,6 +15,7 @@ import (
 	"github.com/sello-release/sello/internal/engine"
 	"github.com/sello-release/sello/internal/engine/bubblewrap"
 	"github.com/sello-release/sello/internal/engine/host"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/sign/keyless"
@@ -38,6 +39,10 @@ func (a *app) open(ctx context.Context) (*release.Project, error) {
 	p.Vulnerabilities = os.Getenv(release.DatabaseVariable)
 	p.Passphrase, p.Filter = a.passphrase, a.redact
 	p.Token = keyless.Environment{Getenv: os.Getenv, File: a.identityToken, Google: keyless.OnGoogle, Secret: a.addSecret}.Token
+	if a.identityToken != "" && a.signIn != "" {
+		return nil, usage("a token is given, and signing in would give another", "leave --identity-token or --sign-in out")
+	}
+	p.Terminal, p.SignIn = keyless.Terminal{Here: a.attended, Tell: a.tell, Secret: a.addSecret}, a.signIn
 	return p, nil
 }
 
@@ -108,6 +113,26 @@ func (a *app) engineFlag(cmd *cobra.Command) {
 func (a *app) tokenFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.identityToken, "identity-token", "", "file with the OIDC token to sign keyless with (default: the platform's)")
 	_ = cmd.MarkFlagFilename("identity-token")
+	cmd.Flags().StringVar(&a.signIn, "sign-in", "", "sign in to sign keyless: browser (on this machine), or device (any)")
+	_ = cmd.RegisterFlagCompletionFunc("sign-in", cobra.FixedCompletions(keyless.Flows, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// attended refuses where nobody can be told what to do elsewhere: without a terminal, and in continuous integration.
+func (a *app) attended() error {
+	out, ok := a.streams.Err.(*os.File)
+	if !ok || !term.IsTerminal(int(out.Fd())) || os.Getenv("CI") != "" {
+		return &gate.Refusal{Code: "token-unattended", Class: gate.Usage, What: "nobody is here to sign in", Expected: "a terminal, and CI not set",
+			Fix: "let the platform give a token (docs/signing.md), set " + keyless.Variable + ", or give --identity-token FILE"}
+	}
+	return nil
+}
+
+// tell shows a person what to do elsewhere.
+func (a *app) tell(text string) {
+	if a.renderer != nil {
+		defer ui.Pause(a.renderer)()
+	}
+	fmt.Fprintln(a.streams.Err, text)
 }
 
 // passphrase gives the passphrase of an encrypted key: from the environment, or asked for on a terminal.

@@ -55,6 +55,7 @@ type app struct {
 	progress      string      // auto | tty | plain | json
 	engine        string      // bubblewrap | host
 	identityToken string      // file with a token
+	signIn        string      // browser | device | "", where the signer's file says
 	renderer      ui.Renderer // of the verb that runs, if it shows progress
 	resume        string      // the command line that goes on after a failure
 	answered      bool        // a result was printed as JSON: standard output is one document

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sbom/format"
+	"github.com/sello-release/sello/internal/sign/keyless"
 	"github.com/sello-release/sello/internal/strictyaml"
 )
 
@@ -95,6 +96,7 @@ var values = []struct {
 	{"sello", "output", []string{"text", "json"}},
 	{"sello", "progress", []string{"auto", "tty", "plain", "json"}},
 	{"sello", "engine", []string{"bubblewrap", "host"}},
+	{"sello", "sign-in", keyless.Flows},
 	{"sello sbom", "format", format.Names},
 }
 
@@ -102,7 +104,7 @@ var values = []struct {
 func (a *app) checkFlags(cmd *cobra.Command) error {
 	for _, v := range values {
 		f := cmd.Flags().Lookup(v.flag)
-		if f == nil || !strings.HasPrefix(cmd.CommandPath()+" ", v.command+" ") || slices.Contains(v.allowed, f.Value.String()) {
+		if f == nil || !f.Changed || !strings.HasPrefix(cmd.CommandPath()+" ", v.command+" ") || slices.Contains(v.allowed, f.Value.String()) {
 			continue
 		}
 		given := f.Value.String()

@@ -2,21 +2,22 @@ package definition
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/sello-release/sello/internal/lazyregexp"
 )
 
 // The grammar of the distribution specification (Pulling manifests), for a repository with its registry.
 var (
 	registryHost = `(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?`
 	pathPart     = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`
-	repository   = regexp.MustCompile(`^` + registryHost + `(?:/` + pathPart + `)+$`)
-	imageWord    = regexp.MustCompile(`^` + pathPart + `$`)
-	imageDigest  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	imageTag     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
-	imageUser    = regexp.MustCompile(`^[0-9]{1,10}(:[0-9]{1,10})?$`)
-	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	repository   = lazyregexp.New(`^` + registryHost + `(?:/` + pathPart + `)+$`)
+	imageWord    = lazyregexp.New(`^` + pathPart + `$`)
+	imageDigest  = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
+	imageTag     = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+	imageUser    = lazyregexp.New(`^[0-9]{1,10}(:[0-9]{1,10})?$`)
+	envName      = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // IsRepository reports whether s is registry/path: a host with a dot or a port, or localhost, and a path. It has neither tag nor digest.

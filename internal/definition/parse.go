@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 	"github.com/sello-release/sello/internal/strictyaml"
 )
 
@@ -59,7 +59,7 @@ func quote(s string) string { return fmt.Sprintf("%q", s) }
 
 func oneOf(s []string) string { return "one of " + strings.Join(s, ", ") }
 
-var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$`)
+var name = lazyregexp.New(`^[a-z0-9]([a-z0-9._-]*[a-z0-9_-])?$`)
 
 // CheckProject refuses names of projects (and builds) that are not portable as a folder and as the start of a file's name.
 func CheckProject(s string) error {
@@ -178,7 +178,7 @@ func (c checker) within(path string, n, most int) {
 	}
 }
 
-var remote = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
+var remote = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
 
 func (c checker) tag(t Tag) {
 	if c.doc.Has("tag.prefix") && (!isRef(t.Prefix) || strings.HasSuffix(t.Prefix, ".")) {

@@ -5,12 +5,12 @@ import (
 	"go/version"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 	"github.com/sello-release/sello/internal/strictyaml"
 )
 
@@ -81,8 +81,8 @@ func (c checker) golang(at string, g *Go) {
 }
 
 var (
-	buildTag = regexp.MustCompile(`^[A-Za-z0-9_.]{1,100}$`)
-	pattern  = regexp.MustCompile(`^[A-Za-z0-9_.~+/-]+$`)
+	buildTag = lazyregexp.New(`^[A-Za-z0-9_.]{1,100}$`)
+	pattern  = lazyregexp.New(`^[A-Za-z0-9_.~+/-]+$`)
 )
 
 func (c checker) packages(at string, packages []string) {
@@ -134,7 +134,7 @@ func (c checker) platforms(at string, platforms []string) {
 	}
 }
 
-var released = regexp.MustCompile(`^go1\.(0|[1-9][0-9]{0,3})(\.(0|[1-9][0-9]{0,3})|rc[1-9][0-9]?)$`)
+var released = lazyregexp.New(`^go1\.(0|[1-9][0-9]{0,3})(\.(0|[1-9][0-9]{0,3})|rc[1-9][0-9]?)$`)
 
 // oldestToolchain is the first Go release whose toolchain can be fetched as a module.
 const oldestToolchain = "go1.21.0"

@@ -2,12 +2,12 @@ package definition
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"golang.org/x/mod/semver"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 	"github.com/sello-release/sello/internal/strictyaml"
 )
 
@@ -18,8 +18,8 @@ const ReleaseDir = "releases"
 func ReleasePath(version string) string { return ReleaseDir + "/" + version + ".yaml" }
 
 var (
-	commitID    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	stageDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	commitID    = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	stageDigest = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 )
 
 // ParseRelease reads releases/<version>.yaml, path being relative to the root of

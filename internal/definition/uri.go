@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 )
 
 // modulePrefix starts the source URI of a published Go module.
@@ -57,7 +57,7 @@ func parseModule(s string) (SourceURI, error) {
 	return SourceURI{Module: p, Version: version}, nil
 }
 
-var scpForm = regexp.MustCompile(`^(?:ssh://)?(?:[^@/]+@)?([A-Za-z0-9.-]+)(?::[0-9]+/|[:/])([^:]+)$`)
+var scpForm = lazyregexp.New(`^(?:ssh://)?(?:[^@/]+@)?([A-Za-z0-9.-]+)(?::[0-9]+/|[:/])([^:]+)$`)
 
 // CheckGitURL refuses what is not the canonical URL of a git repository: https, a host and a path, nothing else.
 func CheckGitURL(s string) error {
@@ -93,10 +93,10 @@ func CheckGitURL(s string) error {
 const fileBucket = "file://"
 
 // objectStore is the URL of a bucket of an object store, with options as gocloud.dev/blob has them.
-var objectStore = regexp.MustCompile(`^(s3|gs|azblob)://([A-Za-z0-9][A-Za-z0-9._-]+)(\?[A-Za-z0-9._~%&=:/+-]*)?$`)
+var objectStore = lazyregexp.New(`^(s3|gs|azblob)://([A-Za-z0-9][A-Za-z0-9._-]+)(\?[A-Za-z0-9._~%&=:/+-]*)?$`)
 
 // secretKey finds options of a bucket that would be credentials.
-var secretKey = regexp.MustCompile(`(?i)(secret|password|token|access_?key|credential|sig)[^=&]*=`)
+var secretKey = lazyregexp.New(`(?i)(secret|password|token|access_?key|credential|sig)[^=&]*=`)
 
 // checkBucket refuses what is not ./path, file:///path or the URL of an object store.
 func checkBucket(s string) *gate.Refusal {
@@ -153,7 +153,7 @@ func bucketPath(s string) string {
 	return strings.TrimSuffix(place+"/"+strings.Trim(values.Get("prefix"), "/"), "/")
 }
 
-var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$`)
+var refName = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$`)
 
 // isRef reports whether s can be the name of a branch or the start of a tag's. See git-check-ref-format(1).
 func isRef(s string) bool {

@@ -2,10 +2,10 @@ package definition
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 	"github.com/sello-release/sello/internal/strictyaml"
 )
 
@@ -97,7 +97,7 @@ func parseTemplate(s string) ([]piece, error) {
 	return pieces, nil
 }
 
-var field = regexp.MustCompile(`^\.[A-Za-z][A-Za-z0-9]*$`)
+var field = lazyregexp.New(`^\.[A-Za-z][A-Za-z0-9]*$`)
 
 func valueName(template, action string) (string, error) {
 	if !field.MatchString(action) {
@@ -131,9 +131,9 @@ func badTemplate(template, found string) *gate.Refusal {
 }
 
 // safeName holds for names that every file system, shell and checksum file takes.
-var safeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$`)
+var safeName = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$`)
 
-var deviceName = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`)
+var deviceName = lazyregexp.New(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`)
 
 // SafeName refuses names of files that are not portable: anything but letters, digits, '.', '_', '+' and '-',
 // a leading '.', '+' or '-', a trailing '.', the names of Windows devices, more than 200 characters.

@@ -3,12 +3,12 @@ package promotion
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/strictyaml"
 )
@@ -134,7 +134,7 @@ func checkImages(doc *strictyaml.Document, at string, all []Image) {
 }
 
 // tagName is a tag (distribution-spec v1.1, Pulling manifests).
-var tagName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+var tagName = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 func checkDigests(doc *strictyaml.Document, path string, image Image) {
 	tagged := map[string]string{}

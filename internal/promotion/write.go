@@ -3,10 +3,11 @@ package promotion
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sello-release/sello/internal/lazyregexp"
 )
 
 // Encode gives the plain form. Images are sorted by name, digests by their first tag,
@@ -66,7 +67,7 @@ func (m *Manifest) EncodeImages() []byte {
 }
 
 // plain matches text that YAML can only take for text.
-var plain = regexp.MustCompile(`^[a-z][a-z0-9]*[./@-][a-zA-Z0-9./@_-]*[a-zA-Z0-9]$`)
+var plain = lazyregexp.New(`^[a-z][a-z0-9]*[./@-][a-zA-Z0-9./@_-]*[a-zA-Z0-9]$`)
 
 // scalar writes text so that it reads back as it is.
 func scalar(s string) string {

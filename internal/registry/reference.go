@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 )
 
 // Reference names a repository, and in it perhaps a tag, a digest, or both.
@@ -27,11 +27,11 @@ const (
 )
 
 var (
-	repositoryPath = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagName        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	hostLabel      = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
-	sha256Digest   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	fallbackTag    = regexp.MustCompile(`^sha(?:256|384|512)-[0-9a-f]{32,}`)
+	repositoryPath = lazyregexp.New(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagName        = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	hostLabel      = lazyregexp.New(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+	sha256Digest   = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
+	fallbackTag    = lazyregexp.New(`^sha(?:256|384|512)-[0-9a-f]{32,}`)
 )
 
 // ParseReference reads registry/repository[:tag][@sha256:…]. The registry is always

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"unicode"
 
@@ -16,6 +15,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/lazyregexp"
 )
 
 // explain turns what went wrong at where into a refusal. missing is the code for what
@@ -137,7 +137,7 @@ func isTLS(err error) bool {
 		errors.As(err, &host) || errors.As(err, &invalid) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-var queries = regexp.MustCompile(`\?[^\s"]*|//[^/\s"@]*@`)
+var queries = lazyregexp.New(`\?[^\s"]*|//[^/\s"@]*@`)
 
 // scrub keeps an error's text without the parts of URLs that hold secrets.
 func scrub(err error) error {

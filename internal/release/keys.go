@@ -22,12 +22,15 @@ type Keys struct {
 	Dir   string              // folder of the project
 	Ask   sign.Passphrase     // for passphrases and PINs
 	Token keyless.TokenSource // for certificates
-	Note  func(string)        // is told of waiting
+
+	Terminal keyless.Terminal // where a person can be asked to sign in
+	SignIn   string           // how they want to
+	Note     func(string)     // is told of waiting
 }
 
 // Keys gives the project's keys.
 func (p *Project) Keys(project string) Keys {
-	return Keys{Dir: filepath.Join(p.KeyDir, project), Ask: p.Passphrase, Token: p.Token, Note: p.note}
+	return Keys{Dir: filepath.Join(p.KeyDir, project), Ask: p.Passphrase, Token: p.Token, Note: p.note, Terminal: p.Terminal, SignIn: p.SignIn}
 }
 
 // Path of a private key.

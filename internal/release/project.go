@@ -44,6 +44,8 @@ type Project struct {
 	KeyDir     string              // where private keys are
 	Passphrase sign.Passphrase     // asks for the passphrase of an encrypted key
 	Token      keyless.TokenSource // finds the token that certificates are issued for
+	Terminal   keyless.Terminal    // where a person can be asked to sign in
+	SignIn     string              // how they want to: keyless.Flows; "" leaves it to the signer's file
 	Events     flow.Sink           // what happens, as it happens
 	Now        func() time.Time    // the clock, for sign-offs and expiry
 	Tool       string              // sello's own version, for provenance and SBOMs

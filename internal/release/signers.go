@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/gate"
@@ -34,6 +36,8 @@ type keylessFile struct {
 	Audience      string `yaml:"audience,omitempty"` // of tokens; default sigstore
 	Wait          string `yaml:"wait,omitempty"`     // for a service that is down; default 2m
 	Public        bool   `yaml:"public,omitempty"`   // agreed to what becomes public
+	SignIn        string `yaml:"sign-in,omitempty"`  // how a person does where no platform gives a token: browser or device
+	Issuer        string `yaml:"issuer,omitempty"`   // where; default the one of the signing configuration
 }
 
 type pkcs11File struct {
@@ -128,12 +132,36 @@ func (k Keys) keyless(t *trust.Trust, identity, path string, f *keylessFile) (si
 	if o.Root, err = sign.RootOf(t); err != nil {
 		return nil, err
 	}
+	if o.Token, err = k.tokens(path, f, o); err != nil {
+		return nil, err
+	}
 	signer := keyless.New(o)
 	if !f.Public {
 		return nil, &gate.Refusal{Code: "keyless-consent", Class: gate.Usage, Where: path, What: "signing as " + identity + " makes public who signs: " + signer.Public(),
 			Expected: "public: true", Fix: "if that is agreed to, write public: true below keyless: in this file"}
 	}
 	return signer, nil
+}
+
+// tokens gives where tokens come from: the platform, and where it gives none the person who is asked to sign in. Who says so on the
+// command line signs in in any case.
+func (k Keys) tokens(path string, f *keylessFile, o keyless.Options) (keyless.TokenSource, error) {
+	flow := orText(k.SignIn, f.SignIn)
+	if flow == "" {
+		return k.Token, nil
+	}
+	if !slices.Contains(keyless.Flows, flow) {
+		return nil, signerRefusal(path, "this is no way to sign in", strings.Join(keyless.Flows, " or "), fmt.Sprintf("%.100q", flow), "correct sign-in:")
+	}
+	issuer := orText(f.Issuer, o.Config.Issuer())
+	if issuer == "" {
+		return nil, signerRefusal(path, "nothing says where to sign in", "issuer:, or an OpenID Connect issuer in the signing configuration", "neither", "add issuer: with its URL")
+	}
+	person := keyless.SignIn{Issuer: issuer, Flow: flow, Terminal: k.Terminal, Wait: o.Wait, Note: o.Note}.Token
+	if k.SignIn != "" {
+		return person, nil
+	}
+	return k.Token.Else(person), nil
 }
 
 // at says where a refusal happened that does not know it.

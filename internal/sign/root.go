@@ -47,10 +47,12 @@ func RootOf(t *trust.Trust) (*Root, error) {
 // LogOptional reports whether a bundle counts without a log entry: the trust file says so, and the root names timestamp authorities.
 func (r *Root) LogOptional() bool { return r.logOptional }
 
-// Issued holds that the certificate comes from one of the root's authorities and is valid at a time, and says whom it
-// names. It refuses, by code: cert-untrusted, cert-outside-validity, no-trusted-signer.
+// Issued holds that the certificate comes from one of the root's authorities, was published where the root names logs of
+// certificates, and is valid at a time, and says whom it names. It refuses, by code: cert-untrusted, sct-invalid,
+// cert-outside-validity, no-trusted-signer.
 func (r *Root) Issued(leaf *x509.Certificate, at time.Time) (trust.Keyless, error) {
-	if err := (inquiry{root: r, material: r.material}).chain(leaf, nil); err != nil {
+	q := inquiry{root: r, material: r.material}
+	if err := errors.Join(q.chain(leaf, nil), q.certificateLog(leaf, nil)); err != nil {
 		return trust.Keyless{}, err
 	}
 	if at.Before(leaf.NotBefore.Add(-clockSkew)) || at.After(leaf.NotAfter) {

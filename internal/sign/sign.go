@@ -28,6 +28,7 @@ import (
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -91,7 +92,8 @@ func KeyBundle(ctx context.Context, signer Holder, payloadType string, payload [
 		return nil, fmt.Errorf("sign statement with %s: %w", id, err)
 	}
 	if !verifies(signer.Public(), pae(payloadType, payload), sig) {
-		return nil, fmt.Errorf("sign statement with %s: the signer gave a signature that does not verify", id)
+		return nil, &gate.Refusal{Code: "signer-signature", Class: gate.Failed, Where: id, What: "the hardware or service gave a signature that is not this key's",
+			Fix: "see whether another key has taken its place, and name that one; nothing was signed by halves, and the same command goes on where it stopped"}
 	}
 	data, err := encodeBundle(id, payloadType, payload, sig)
 	if err != nil {

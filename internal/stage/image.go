@@ -2,11 +2,11 @@ package stage
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/lazyregexp"
 )
 
 // Limits on images.
@@ -17,8 +17,8 @@ const (
 )
 
 var (
-	imageName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/\[\]-]{0,254}$`)
-	imageTag  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	imageName = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9._:/\[\]-]{0,254}$`)
+	imageTag  = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 )
 
 func validateImages(images []Image) error {

@@ -3,12 +3,12 @@ package stage
 import (
 	"encoding/base64"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/lazyregexp"
 )
 
 // Limits on what a stage may hold.
@@ -19,9 +19,9 @@ const (
 )
 
 var (
-	hexCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	hex512    = regexp.MustCompile(`^[0-9a-f]{128}$`)
-	word      = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	hexCommit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	hex512    = lazyregexp.New(`^[0-9a-f]{128}$`)
+	word      = lazyregexp.New(`^[a-z][a-z0-9-]{0,31}$`)
 )
 
 // Validate refuses, by code: stage-wrong-type; stage-bad-field (something is

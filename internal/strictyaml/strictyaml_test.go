@@ -79,6 +79,19 @@ named:
 	}
 }
 
+func TestDecodeRefusesDepth(t *testing.T) {
+	t.Parallel()
+	for depth, deep := range map[int]bool{MaxDepth - 1: false, MaxDepth + 1: true, 100 * MaxDepth: true} {
+		var out struct {
+			Project string `yaml:"project"`
+		}
+		_, err := Decode("f", []byte("project: "+strings.Repeat("[", depth)+strings.Repeat("]", depth)), &out)
+		if got := err != nil && strings.Contains(err.Error(), "[yaml-depth]"); got != deep {
+			t.Errorf("%d levels: %v", depth, err)
+		}
+	}
+}
+
 func TestDecodeRefusesByName(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ text, where, code string }{

@@ -492,6 +492,40 @@ func TestOthersReadIt(t *testing.T) {
 	}
 }
 
+// crowded is a log to which somebody else always adds first, for a number of times.
+type crowded struct {
+	tlog.Objects
+	left, tries int
+}
+
+// Swap implements tlog.Objects.
+func (c *crowded) Swap(ctx context.Context, name, version string, data []byte) error {
+	if name == "batch" {
+		if c.tries++; c.left > 0 {
+			c.left--
+			return fmt.Errorf("%s: %w", name, tlog.ErrChanged)
+		}
+	}
+	return c.Objects.Swap(ctx, name, version, data)
+}
+
+// Who is never first gives up after a bounded number of tries; who is at last has added once.
+func TestCrowdedLog(t *testing.T) {
+	t.Parallel()
+	for busy, code := range map[int]string{19: "", 1 << 30: "log-busy"} {
+		in, _ := folder(t)
+		k := newKey(t)
+		o := &crowded{bucket.Objects(in, "it"), busy, 0}
+		_, c, err := tlog.Open(o, identity(t, k)).Append(t.Context(), k.public(), k.sign, entries(0, 3))
+		if gate.Code(err) != code || o.tries != 20 {
+			t.Errorf("%d others: %v after %d tries, want %q", busy, err, o.tries, code)
+		}
+		if code == "" && (err != nil || c.Size != 3) {
+			t.Errorf("%v, %v", c, err)
+		}
+	}
+}
+
 // BenchmarkLog adds 500 entries to a log of 100,000, proves one and checks consistency.
 func BenchmarkLog(b *testing.B) {
 	in, _ := folder(b)

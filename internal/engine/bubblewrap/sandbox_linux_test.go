@@ -245,11 +245,11 @@ func fakeBwrap(t *testing.T, version, edit string) {
 	t.Helper()
 	real, err := exec.LookPath("bwrap")
 	if err != nil {
-		t.Skip("there is no bwrap to change the options of")
+		t.Skip("bwrap is not installed: run scripts/deps")
 	}
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("there is no bash")
+		t.Skip("bash is not installed")
 	}
 	script := "#!" + bash + "\nPATH=/usr/local/bin:/usr/bin:/bin\n" +
 		"if [ \"$1\" = --version ]; then echo 'bubblewrap " + version + "'; exit; fi\n" +

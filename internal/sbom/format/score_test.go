@@ -99,7 +99,7 @@ func TestCycloneDXsOwnLibraryReadsIt(t *testing.T) {
 	}
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip("there is no " + program + " on PATH")
+			t.Skip(program + " is not installed: run scripts/deps test")
 		}
 	}
 	dir := t.TempDir()

@@ -15,6 +15,11 @@ func open(o Options) (crypto.Signer, func() error, error) {
 	if _, err := os.Stat(o.Module); err != nil { // the loader says less
 		return nil, nil, refuse("pkcs11-module", o.Module, "the PKCS#11 module cannot be loaded", "the path of a shared library", "install the module, or correct module:", err)
 	}
+	library := pkcs11.New(o.Module)
+	if library == nil {
+		return nil, nil, refuse("pkcs11-module", o.Module, "this is no PKCS#11 module", "a shared library for this machine that has PKCS#11's functions", "correct module:", nil)
+	}
+	library.Destroy()
 	pin, err := o.PIN()
 	if err != nil {
 		return nil, nil, err

@@ -21,6 +21,7 @@ type Config struct {
 	authority string // of certificates
 	logs      []root.Service
 	clocks    []string // timestamp authorities
+	issuer    string   // of tokens; "" when none is named
 }
 
 // ParseConfig reads a signing_config.json (application/vnd.dev.sigstore.signingconfig.v0.2+json) and selects the services that are
@@ -51,6 +52,11 @@ func parseConfig(data []byte, now time.Time) (*Config, error) {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
 	c := &Config{authority: authority.URL}
+	if services := said.OIDCProviderURLs(); len(services) > 0 {
+		if issuer, err := root.SelectService(services, []uint32{1}, now); err == nil { // only people need one
+			c.issuer = issuer.URL
+		}
+	}
 	if services := said.RekorLogURLs(); len(services) > 0 {
 		if c.logs, err = root.SelectServices(services, said.RekorLogURLsConfig(), sigstore.RekorAPIVersions, now); err != nil {
 			return nil, fmt.Errorf("transparency log: %w", err)
@@ -77,12 +83,26 @@ func (c *Config) check() error {
 	for _, l := range c.logs {
 		urls = append(urls, l.URL)
 	}
+	if c.issuer != "" {
+		urls = append(urls, c.issuer)
+	}
 	for _, text := range urls {
-		u, err := url.Parse(text)
-		local := err == nil && u.Scheme == "http" && (u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost")
-		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !local {
-			return fmt.Errorf("%.200q is not an https URL", text)
+		if err := checkURL(text); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// checkURL lets https through, and http on this machine.
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	local := err == nil && u.Scheme == "http" && (u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost")
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !local {
+		return fmt.Errorf("%.200q is not an https URL", text)
+	}
+	return nil
+}
+
+// Issuer is where people sign in; "" when the configuration names none.
+func (c *Config) Issuer() string { return c.issuer }

@@ -86,7 +86,7 @@ func (s *Signer) Ready(ctx context.Context) error {
 }
 
 // Bundle signs a payload. Refused are, by code: token-missing, token-invalid, token-expired, token-audience,
-// certificate-authority-down, certificate-refused, certificate-identity, timestamp-authority-down, timestamp-refused, log-down,
+// certificate-authority-down, certificate-refused, certificate-identity, certificate-key, timestamp-authority-down, timestamp-refused, log-down,
 // log-refused, and what the trusted root does not vouch for, with the codes of sign.Root.Verify.
 func (s *Signer) Bundle(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
 	select {

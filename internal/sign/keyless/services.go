@@ -1,25 +1,15 @@
 package keyless
 
 import (
-	"bytes"
 	"context"
+	"crypto"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"strings"
 	"time"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
-	tilespb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/sign"
-
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/sello-release/sello/internal/gate"
 )
@@ -78,6 +68,10 @@ func (s *Signer) certify(ctx context.Context) (*credential, error) {
 	if found != s.Identity {
 		return nil, wrongIdentity(s.Identity, found)
 	}
+	if public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(key.GetPublicKey()) {
+		return nil, &gate.Refusal{Code: "certificate-key", Class: gate.Failed, Where: s.Config.authority, What: "the certificate is not for the key that it was asked for", Expected: "this run's key", Actual: "another key",
+			Fix: "ask the authority's operators; nothing was signed, and the same command goes on where it stopped"}
+	}
 	// A tenth of its life, a minute at most, is left for what is on its way when it is replaced.
 	margin := min(leaf.NotAfter.Sub(leaf.NotBefore)/10, time.Minute)
 	return &credential{key: key, leaf: leaf, good: leaf.NotAfter.Add(-margin)}, nil
@@ -93,61 +87,6 @@ func (s *Signer) timestamp(ctx context.Context, where string, sig []byte) ([]byt
 	return stamp, nil
 }
 
-func (s *Signer) log(ctx context.Context, l root.Service, c *credential, b *protobundle.Bundle) error {
-	p := s.patience(ctx)
-	options := &sigstore.RekorOptions{BaseURL: l.URL, Version: l.MajorAPIVersion}
-	if l.MajorAPIVersion == 2 {
-		options.ClientV2 = tiles{l.URL, p}
-	}
-	err := sigstore.NewRekor(options).GetTransparencyLogEntry(ctx, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.leaf.Raw}), b)
-	if err != nil {
-		return p.refusal(err, "log-down", "log-refused", "transparency log", l.URL)
-	}
-	return nil
-}
-
-// tiles speaks to a log in the form of Rekor v2.
-type tiles struct {
-	url string
-	by  *patience
-}
-
-// Add puts an entry into the log, and waits until a checkpoint has it.
-func (t tiles) Add(ctx context.Context, entry any) (*protorekor.TransparencyLogEntry, error) {
-	hashed, ok := entry.(*tilespb.HashedRekordRequestV002)
-	if !ok {
-		return nil, fmt.Errorf("an entry of kind %T cannot be logged", entry)
-	}
-	body, err := protojson.Marshal(&tilespb.CreateEntryRequest{Spec: &tilespb.CreateEntryRequest_HashedRekordRequestV002{HashedRekordRequestV002: hashed}})
-	if err != nil {
-		return nil, err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(t.url, "/")+"/api/v2/log/entries", bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := (&http.Client{Transport: t.by}).Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	if body, err = io.ReadAll(answer.Body); err != nil { // patience has bounded it
-		return nil, err
-	}
-	switch answer.StatusCode {
-	case http.StatusCreated:
-		out := &protorekor.TransparencyLogEntry{}
-		return out, protojson.Unmarshal(body, out)
-	case http.StatusConflict:
-		return nil, errConflict
-	}
-	return nil, fmt.Errorf("%s: %s", answer.Status, body)
-}
-
-// errConflict says that the log has this very signature already.
-var errConflict = errors.New("the log has this entry already")
-
 // refusal says that a service is down, or what it answered.
 func (p *patience) refusal(err error, down, refused, service, where string) error {
 	if cause := context.Cause(p.ctx); cause != nil {
@@ -156,8 +95,7 @@ func (p *patience) refusal(err error, down, refused, service, where string) erro
 	r := &gate.Refusal{Code: refused, Class: gate.Failed, Where: where, What: "the " + service + " does not do what was asked", Cause: brief(err),
 		Fix: "read its answer; nothing was signed by halves, and the same command goes on where it stopped"}
 	var gone *unreachable
-	var lost *net.OpError // by Rekor v1's client, which does not go through patience
-	if errors.As(err, &gone) || errors.As(err, &lost) {
+	if errors.As(err, &gone) {
 		r.Code, r.What, r.Fix = down, "the "+service+" is down", "try again when it is up: nothing was signed by halves, and the same command goes on where it stopped"
 	}
 	return r

@@ -55,7 +55,7 @@ type Environment struct {
 }
 
 // Token finds a token: the file, SIGSTORE_ID_TOKEN, and then what the platform gives: GitHub Actions, Buildkite, the file that Kubernetes
-// projects, Google Cloud. It refuses with token-missing when there is none, and with token-refused when the platform
+// projects, SPIFFE, Google Cloud. It refuses with token-missing when there is none, and with token-refused when the platform
 // does not give one.
 func (e Environment) Token(ctx context.Context, audience string) (string, error) {
 	token, err := e.find(ctx, audience)
@@ -89,8 +89,13 @@ func (e Environment) find(ctx context.Context, audience string) (string, error) 
 		return e.buildkite(ctx, audience)
 	}
 	data, err := readToken(mount)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return data, err
+	switch {
+	case err == nil:
+		return data, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", refused("Kubernetes", err)
+	case e.Getenv(spiffeVariable) != "":
+		return e.spiffe(ctx, audience)
 	}
 	if e.Getenv(googleHostVariable) != "" || e.Google != nil && e.Google() {
 		return e.google(ctx, audience)
@@ -100,7 +105,7 @@ func (e Environment) find(ctx context.Context, audience string) (string, error) 
 
 func missing(what, where string) error {
 	return &gate.Refusal{Code: "token-missing", Class: gate.Usage, What: what, Where: where, Expected: "an OpenID Connect token",
-		Fix: "set " + Variable + " or give --identity-token FILE; in GitHub Actions: permissions: id-token: write; in GitLab CI: id_tokens: " + Variable}
+		Fix: "set " + Variable + ", give --identity-token FILE, or sign in with --sign-in browser; in GitHub Actions: permissions: id-token: write; in GitLab CI: id_tokens: " + Variable}
 }
 
 // github asks GitHub Actions; see OpenID Connect reference, "Updating your actions for OIDC".
@@ -165,7 +170,7 @@ func (e Environment) google(ctx context.Context, audience string) (string, error
 func (e Environment) ask(r *http.Request, platform, field string) (string, error) {
 	client := e.Client
 	if client == nil {
-		client = &http.Client{Timeout: oneTry}
+		client = &http.Client{Timeout: oneTry, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // what opens the door goes nowhere else
 	}
 	answer, err := client.Do(r)
 	if err != nil {
@@ -187,6 +192,9 @@ func (e Environment) ask(r *http.Request, platform, field string) (string, error
 		return "", refused(platform, errors.New("its answer is not JSON"))
 	}
 	token, _ := said[field].(string)
+	if token == "" {
+		return "", refused(platform, errors.New("its answer has no "+field))
+	}
 	return token, nil
 }
 

@@ -143,6 +143,11 @@ func (i *Instance) Sign(tb testing.TB, who trust.Keyless, payload []byte, change
 }
 
 func (i *Instance) certificate(tb testing.TB, d *Draft) (*x509.Certificate, *ecdsa.PrivateKey) {
+	return issue(tb, template(tb, d), i.issuer, i.issuerKey)
+}
+
+// template gives a certificate as it is before it is signed.
+func template(tb testing.TB, d *Draft) *x509.Certificate {
 	issuer, err := asn1.MarshalWithParams(d.Signer.Issuer, "utf8")
 	check(tb, err)
 	c := &x509.Certificate{NotBefore: d.Issued, NotAfter: d.Issued.Add(d.Lifetime), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}
@@ -153,7 +158,7 @@ func (i *Instance) certificate(tb testing.TB, d *Draft) (*x509.Certificate, *ecd
 		names, err := asn1.Marshal(d.Names)
 		check(tb, err)
 		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names})
-		return issue(tb, c, i.issuer, i.issuerKey)
+		return c
 	}
 	for _, s := range d.Subjects {
 		if u, err := url.Parse(s); err == nil && u.Scheme != "" {
@@ -162,7 +167,7 @@ func (i *Instance) certificate(tb testing.TB, d *Draft) (*x509.Certificate, *ecd
 			c.EmailAddresses = append(c.EmailAddresses, s)
 		}
 	}
-	return issue(tb, c, i.issuer, i.issuerKey)
+	return c
 }
 
 func issue(tb testing.TB, c, parent *x509.Certificate, by *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
@@ -172,18 +177,28 @@ func issue(tb testing.TB, c, parent *x509.Certificate, by *ecdsa.PrivateKey) (*x
 	if parent == nil {
 		parent, by = c, key
 	}
+	return certify(tb, c, parent, by, key.Public()), key
+}
+
+func certify(tb testing.TB, c, parent *x509.Certificate, by *ecdsa.PrivateKey, public crypto.PublicKey) *x509.Certificate {
+	tb.Helper()
+	var err error
 	c.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62))
 	check(tb, err)
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), by)
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, public, by)
 	check(tb, err)
 	out, err := x509.ParseCertificate(der)
 	check(tb, err)
-	return out, key
+	return out
 }
 
 func (i *Instance) timestamp(tb testing.TB, sig []byte, at time.Time) []byte {
 	sum := sha256.Sum256(sig)
-	t := timestamp.Timestamp{HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: at.UTC(), Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: true}
+	return i.timestampOf(tb, sum[:], at)
+}
+
+func (i *Instance) timestampOf(tb testing.TB, sum []byte, at time.Time) []byte {
+	t := timestamp.Timestamp{HashAlgorithm: crypto.SHA256, HashedMessage: sum, Time: at.UTC(), Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: true}
 	der, err := t.CreateResponseWithOpts(i.clock, i.clockKey, crypto.SHA256)
 	check(tb, err)
 	return der

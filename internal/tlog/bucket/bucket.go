@@ -18,7 +18,12 @@ const Folder = "log"
 
 // Open gives the log of a project in its production bucket. Nothing is read yet; a bucket without a log has an empty one.
 func Open(b store.Bucket, project string, id *tlog.Identity) *tlog.Log {
-	return tlog.Open(objects{b, project + "/" + Folder + "/"}, id)
+	return tlog.Open(Objects(b, project), id)
+}
+
+// Objects gives where the log of a project lies.
+func Objects(b store.Bucket, project string) tlog.Objects {
+	return objects{b, project + "/" + Folder + "/"}
 }
 
 // objects are the objects of a bucket below a prefix.

@@ -16,6 +16,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +39,8 @@ import (
 type Issuer struct {
 	URL string
 	key *rsa.PrivateKey
+
+	Person // who signs in
 }
 
 // NewIssuer starts an issuer.
@@ -53,12 +57,13 @@ func NewIssuer(tb testing.TB) *Issuer {
 		})
 	}
 	answer("/.well-known/openid-configuration", func() any {
-		return map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys", "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token",
-			"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}}
+		return i.says("configuration", map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys", "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token", "device_authorization_endpoint": i.URL + "/device",
+			"response_types_supported": []string{"code", "id_token"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}})
 	})
 	answer("/keys", func() any {
 		return map[string]any{"keys": []any{map[string]any{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "1", "n": raw(key.N.Bytes()), "e": raw(big.NewInt(int64(key.E)).Bytes())}}}
 	})
+	i.people(tb, mux)
 	s := httptest.NewServer(mux)
 	tb.Cleanup(s.Close)
 	i.URL = s.URL
@@ -68,18 +73,29 @@ func NewIssuer(tb testing.TB) *Issuer {
 // Token gives a token for an e-mail address; changes replace or add claims.
 func (i *Issuer) Token(tb testing.TB, email string, changes map[string]any) string {
 	tb.Helper()
-	now := time.Now()
-	claims := map[string]any{"iss": i.URL, "sub": email, "email": email, "email_verified": true, "aud": "sigstore", "iat": now.Unix(), "nbf": now.Unix() - 5, "exp": now.Add(10 * time.Minute).Unix()}
-	for k, v := range changes {
-		claims[k] = v
-	}
-	body, err := json.Marshal(claims)
-	check(tb, err)
-	text := raw([]byte(`{"alg":"RS256","kid":"1","typ":"JWT"}`)) + "." + raw(body)
+	text := Unsigned(Claims(i.URL, email), changes)
+	text = text[:strings.LastIndex(text, ".")]
 	sum := sha256.Sum256([]byte(text))
 	sig, err := rsa.SignPKCS1v15(rand.Reader, i.key, crypto.SHA256, sum[:])
 	check(tb, err)
 	return text + "." + raw(sig)
+}
+
+// Claims are what a token for an e-mail address says.
+func Claims(issuer, email string) map[string]any {
+	now := time.Now()
+	return map[string]any{"iss": issuer, "sub": email, "email": email, "email_verified": true, "aud": "sigstore", "iat": now.Unix(), "nbf": now.Unix() - 5, "exp": now.Add(10 * time.Minute).Unix()}
+}
+
+// Unsigned is a token with claims that nobody signed: for services that look at none.
+func Unsigned(claims, changes map[string]any) string {
+	claims = maps.Clone(claims)
+	maps.Copy(claims, changes)
+	body, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	return raw([]byte(`{"alg":"RS256","kid":"1","typ":"JWT"}`)) + "." + raw(body) + ".AAAA"
 }
 
 func raw(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
