@@ -14,50 +14,13 @@ import (
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/registry/registrytest"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/sign/signtest"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/verify"
 	vt "github.com/sello-release/sello/verify/verifytest"
 )
-
-// cosign gives the program, from the test cache, building it first when SELLO_JUDGES is set; else the test is skipped.
-func cosign(t *testing.T) string {
-	t.Helper()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if os.Getenv("SELLO_JUDGES") == "1" {
-		out, err := exec.Command(filepath.Join(root, "scripts", "tool"), "cosign").Output()
-		if err != nil {
-			t.Fatalf("build cosign: %v", err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	cache := os.Getenv("SELLO_TEST_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip("no cache folder to look for cosign in: set SELLO_JUDGES=1 to build it")
-		}
-		cache = filepath.Join(user, "sello-test")
-	}
-	list, err := os.ReadFile(filepath.Join(root, "scripts", "tools.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(list)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "cosign" {
-			program := filepath.Join(cache, "tools", "cosign@"+f[2], "cosign")
-			if _, err := os.Stat(program); err == nil {
-				return program
-			}
-		}
-	}
-	t.Skip("cosign is not in the test cache: set SELLO_JUDGES=1 to build it")
-	return ""
-}
 
 // run runs cosign with no home, no network proxy and nothing of the user's.
 func run(t *testing.T, program string, env []string, args ...string) error {
@@ -78,7 +41,7 @@ func run(t *testing.T, program string, env []string, args ...string) error {
 // changed file, another key and another type. No network is used.
 func TestCosignAcceptsOurBundles(t *testing.T) {
 	t.Parallel()
-	program := cosign(t)
+	program := registrytest.Tool(t, "cosign")
 	w := vt.NewWorld(t)
 	release, keys := w.Release(t), t.TempDir()
 	for _, name := range []string{"build-service", "first"} {
@@ -117,7 +80,7 @@ func TestCosignAcceptsOurBundles(t *testing.T) {
 // Keys go both ways: cosign signs with a key that we wrote, and we read a key that cosign wrote and a bundle that it signed.
 func TestCosignAndOurKeys(t *testing.T) {
 	t.Parallel()
-	program := cosign(t)
+	program := registrytest.Tool(t, "cosign")
 	dir := t.TempDir()
 	ours, err := sign.Generate()
 	if err != nil {
@@ -164,7 +127,7 @@ func TestCosignAndOurKeys(t *testing.T) {
 // cosign and package verify agree on keyless bundles of a private instance: on a good one, and on what is wrong with others.
 func TestCosignAgreesOnKeylessBundles(t *testing.T) {
 	t.Parallel()
-	program := cosign(t)
+	program := registrytest.Tool(t, "cosign")
 	now := time.Now().UTC().Truncate(time.Second)
 	instance, other := signtest.New(t, now), signtest.New(t, now)
 	dir := t.TempDir()
