@@ -21,6 +21,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 //	[large]  SELLO_TEST_LARGE=1 is set: sessions of minutes are wanted
 //	[root]   the test runs as root, so that it can become somebody else
 //	[mount]  a file system can be mounted
+//	[policytester]  SELLO_POLICY_TESTER names policy-controller's tester
 func condition(name string) (bool, error) {
 	switch name {
 	case "large":
@@ -29,6 +30,8 @@ func condition(name string) (bool, error) {
 		return os.Geteuid() == 0, nil
 	case "mount":
 		return canMount(), nil
+	case "policytester":
+		return os.Getenv("SELLO_POLICY_TESTER") != "", nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
