@@ -192,7 +192,9 @@ func TestSigstoreJSOnOurs(t *testing.T) {
 	add("keyless, another file", false, judged{Bundle: signed(noLog), Root: root, File: []byte("another")})
 	add("keyless, no timestamp", false, judged{Bundle: signed(noLog, func(d *signtest.Draft) { d.NoTimestamp = true }), Root: root})
 	add("keyless, expired", false, judged{Bundle: signed(noLog, func(d *signtest.Draft) { d.Issued = now.Add(-time.Hour) }), Root: root})
-	add("keyless, payload changed", false, judged{Bundle: signed(noLog, envelope(func(e *protodsse.Envelope) { e.Payload = bytes.Replace(e.Payload, []byte("Statement"), []byte("statement"), 1) })), Root: root})
+	add("keyless, payload changed", false, judged{Bundle: signed(noLog, envelope(func(e *protodsse.Envelope) {
+		e.Payload = bytes.Replace(e.Payload, []byte("Statement"), []byte("statement"), 1)
+	})), Root: root})
 	add("keyless, two signatures", false, judged{Bundle: signed(noLog, envelope(func(e *protodsse.Envelope) { e.Signatures = append(e.Signatures, e.Signatures[0]) })), Root: root})
 	agreed := 0
 	for name, said := range sigstoreJS(t, cases) {
