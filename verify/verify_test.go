@@ -496,7 +496,6 @@ func TestOptions(t *testing.T) {
 		"evidence it has not":   {"evidence-missing", with(func(o *verify.Options) { o.Evidence = []string{"vulns"} })},
 		"sign-offs left out":    {"", with(func(o *verify.Options) { o.Managers, o.SkipSignOffs = 3, true })},
 		"trust file expired":    {"trust-expired", with(func(o *verify.Options) { o.Now = vt.Now.AddDate(1, 0, 0) })},
-		"a trust that is given": {"", verify.Options{Trust: w.Trust, Now: vt.Now}},
 	} {
 		for _, r := range []*verify.Report{dir(t, release, tt.o), file(t, filepath.Join(release, vt.Binary), tt.o)} {
 			if tt.code == "" {
