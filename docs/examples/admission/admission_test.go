@@ -19,11 +19,11 @@ func TestHandler(t *testing.T) {
 		body   string
 		status int
 	}{
-		"nothing":     {"", http.StatusBadRequest},
-		"no review":   {"{}", http.StatusBadRequest},
-		"too large":   {`{"request":{"uid":"` + strings.Repeat("a", 5<<20) + `"}}`, http.StatusBadRequest},
-		"no trust":    {`{"request":{"uid":"1","object":{"spec":{"containers":[{"image":"127.0.0.1:1/x@sha256:` + strings.Repeat("0", 64) + `"}]}}}}`, http.StatusOK},
-		"by a tag":    {`{"request":{"uid":"1","object":{"spec":{"ephemeralContainers":[{"image":"x:latest"}]}}}}`, http.StatusOK},
+		"nothing":   {"", http.StatusBadRequest},
+		"no review": {"{}", http.StatusBadRequest},
+		"too large": {`{"request":{"uid":"` + strings.Repeat("a", 5<<20) + `"}}`, http.StatusBadRequest},
+		"no trust":  {`{"request":{"uid":"1","object":{"spec":{"containers":[{"image":"127.0.0.1:1/x@sha256:` + strings.Repeat("0", 64) + `"}]}}}}`, http.StatusOK},
+		"by a tag":  {`{"request":{"uid":"1","object":{"spec":{"ephemeralContainers":[{"image":"x:latest"}]}}}}`, http.StatusOK},
 	} {
 		answer, err := http.Post(s.URL, "application/json", strings.NewReader(c.body))
 		if err != nil {
