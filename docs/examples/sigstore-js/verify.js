@@ -9,7 +9,7 @@ const [bundlePath, keyPath, filePath] = process.argv.slice(2);
 const file = fs.readFileSync(filePath);
 const bundle = bundleFromJSON(JSON.parse(fs.readFileSync(bundlePath)));
 const nothing = { certificateAuthorities: [], timestampAuthorities: [], tlogs: [], ctlogs: [] }; // keyless: TrustedRoot.fromJSON of @sigstore/protobuf-specs
-const key = () => ({ publicKey: crypto.createPublicKey(fs.readFileSync(keyPath)), validFor: () => true });
+const key = () => ({ publicKey: crypto.createPublicKey(fs.readFileSync(keyPath, 'utf8')), validFor: () => true });
 new Verifier(toTrustMaterial(nothing, key), { ctlogThreshold: 0, tlogThreshold: 0, timestampThreshold: 0 }).verify(toSignedEntity(bundle, file));
 
 // A good signature says that somebody said something. What, is for you to look at: the kind of statement, and that it is about this file.
