@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/registry/registrytest"
@@ -65,6 +67,15 @@ func TestCosignAcceptsOurBundles(t *testing.T) {
 	}
 	if err := check("first", stage.SignOffFolder+"/first"+stage.BundleSuffix, attest.SignOffType, filepath.Join(release, stage.FileName)); err != nil {
 		t.Errorf("sign-off refused: %v", err)
+	}
+	blob := func(key, file string) error {
+		return run(t, program, nil, "verify-blob", "--bundle", archive+stage.BundleSuffix, "--key", filepath.Join(keys, key+".pub"), "--insecure-ignore-tlog=true", file)
+	}
+	if err := blob("build-service", archive); err != nil {
+		t.Errorf("as a blob: %v", err)
+	}
+	if blob("first", archive) == nil || blob("build-service", filepath.Join(keys, "changed")) == nil {
+		t.Error("as a blob another key, or a changed file, is accepted")
 	}
 	if check("build-service", vt.Archive+stage.BundleSuffix, "slsaprovenance1", filepath.Join(keys, "changed")) == nil {
 		t.Error("a changed file is accepted")
@@ -158,10 +169,21 @@ func TestCosignAgreesOnKeylessBundles(t *testing.T) {
 		{"no log entry", "log-missing", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.NoLog = true })},
 		{"no time", "timestamp-missing", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.NoTimestamp = true })},
 		{"expired", "cert-outside-validity", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.Issued = now.Add(-time.Hour) })},
+		{"two signatures", "too-many-signatures", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) {
+			d.Bundle = func(b *protobundle.Bundle) {
+				e := b.GetDsseEnvelope()
+				e.Signatures = append(e.Signatures, e.Signatures[0])
+			}
+		})},
 	} {
 		bundle, root := write(fmt.Sprint(i, ".json"), c.bundle), write(fmt.Sprint(i, ".root.json"), c.root)
 		err := run(t, program, nil, "verify-blob-attestation", "--bundle", bundle, "--trusted-root", root, "--certificate-identity", ann.Subject, "--certificate-oidc-issuer", ann.Issuer,
 			"--type", "https://example.com/p", "--use-signed-timestamps", "--insecure-ignore-sct", file)
+		asBlob := run(t, program, nil, "verify-blob", "--bundle", bundle, "--trusted-root", root, "--certificate-identity", ann.Subject, "--certificate-oidc-issuer", ann.Issuer,
+			"--use-signed-timestamps", "--insecure-ignore-sct", file)
+		if (asBlob == nil) != (err == nil) {
+			t.Errorf("%s: as a blob cosign says %v", c.name, asBlob)
+		}
 		r, ours := verify.Bundle(c.bundle, digests, verify.BundleOptions{TrustedRoot: c.root, Signers: []verify.Signer{{Issuer: ann.Issuer, Subject: ann.Subject}}, PredicateType: "https://example.com/p"})
 		if ours != nil || gate.Code(r.Err()) != c.code {
 			t.Errorf("%s: %v, %v, want %q", c.name, ours, r.Err(), c.code)
