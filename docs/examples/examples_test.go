@@ -84,7 +84,7 @@ func TestSigstoreJS(t *testing.T) {
 	npm, err := exec.Command("npm", "root", "--global").Output()
 	modules := filepath.Join(strings.TrimSpace(string(npm)), "npm", "node_modules")
 	if _, missing := os.Stat(filepath.Join(modules, "@sigstore", "verify")); err != nil || missing != nil {
-		t.Skip("npm, which sigstore-js is part of, is not installed")
+		t.Skip("there is no npm with sigstore-js")
 	}
 	w, dir := vt.NewWorld(t), t.TempDir()
 	w.ReleaseAt(t, dir)
