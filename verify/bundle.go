@@ -69,12 +69,25 @@ func FileDigests(path string) (Digests, error) {
 
 // Bundle verifies a Sigstore bundle of anyone's, v0.1 to v0.3, over a file, offline: the certificate's chain, its
 // proof of publication, the signature, the time, the log entry, then the file, the signer and the kind of statement. An
-// error means that the options are wrong; what is wrong with the bundle is in the report.
+// error means that the options are wrong; what is wrong with the bundle is in the report. For many bundles see NewBundles.
 func Bundle(bundle []byte, file Digests, o BundleOptions) (*Report, error) {
-	j, err := newBundleJudge(o)
+	v, err := NewBundles(o)
 	if err != nil {
 		return nil, err
 	}
+	return v.Verify(bundle, file), nil
+}
+
+// Bundles verifies many bundles by the same options, whose trusted root is read once. It is safe for use by several goroutines.
+type Bundles struct {
+	options BundleOptions
+	root    *sign.Root
+	keys    map[string]crypto.PublicKey
+	signers []func(trust.Keyless) bool
+}
+
+// Verify is what Bundle does for one.
+func (v *Bundles) Verify(bundle []byte, file Digests) *Report {
 	r := &Report{Artifact: "sha256:" + file["sha256"], Scope: ScopeBundle, Files: 1}
 	var b *sign.Bundle
 	var w *sign.Witnessed
@@ -83,36 +96,27 @@ func Bundle(bundle []byte, file Digests, o BundleOptions) (*Report, error) {
 	steps := []step{
 		{"bad-json", func(*Check) (err error) { b, err = sign.ParseBundle(bundle); return err }},
 		{"signature-invalid", func(c *Check) (err error) {
-			if w, err = j.witness(b, file); err == nil {
+			if w, err = v.witness(b, file); err == nil {
 				c.Actual = seen(w)
 			}
 			return err
 		}},
 		{"subject-mismatch", func(c *Check) (err error) { header, err = about(c, w, file); return err }},
-		{"no-trusted-signer", func(c *Check) error { return j.signer(c, w, r) }},
+		{"no-trusted-signer", func(c *Check) error { return v.signer(c, w, r) }},
 	}
-	if o.PredicateType != "" {
-		steps = append(steps, step{"wrong-predicate", func(c *Check) error { return predicate(c, header, o.PredicateType) }})
+	if want := v.options.PredicateType; want != "" {
+		steps = append(steps, step{"wrong-predicate", func(c *Check) error { return predicate(c, header, want) }})
 	}
 	f.chain(Check{}, steps...)
-	return f.into(r), nil
+	return f.into(r)
 }
 
-type bundleJudge struct {
-	BundleOptions
-	root    *sign.Root
-	keys    map[string]crypto.PublicKey
-	signers []func(trust.Keyless) bool
-}
-
-func newBundleJudge(o BundleOptions) (*bundleJudge, error) {
+// NewBundles judges bundles by the options. An error means that they are wrong.
+func NewBundles(o BundleOptions) (*Bundles, error) {
 	wrong := func(what, fix string) error {
 		return &gate.Refusal{Code: "usage", Class: gate.Usage, What: what, Fix: fix}
 	}
-	if o.Now.IsZero() {
-		o.Now = time.Now()
-	}
-	j := &bundleJudge{BundleOptions: o}
+	v := &Bundles{options: o}
 	switch {
 	case len(o.Key) == 0 && len(o.Signers) == 0:
 		return nil, wrong("it is not said who has to have signed", "name the certificate's issuer and subject, or give a key")
@@ -123,7 +127,7 @@ func newBundleJudge(o BundleOptions) (*bundleJudge, error) {
 	}
 	var err error
 	if len(o.TrustedRoot) > 0 {
-		if j.root, err = sign.ParseRoot(o.TrustedRoot); err != nil {
+		if v.root, err = sign.ParseRoot(o.TrustedRoot); err != nil {
 			return nil, err
 		}
 	}
@@ -136,31 +140,35 @@ func newBundleJudge(o BundleOptions) (*bundleJudge, error) {
 		if err != nil {
 			return nil, fmt.Errorf("verify: %w", err)
 		}
-		j.keys = map[string]crypto.PublicKey{id: pub}
+		v.keys = map[string]crypto.PublicKey{id: pub}
 	}
 	for _, s := range o.Signers {
 		match, err := s.compile()
 		if err != nil {
 			return nil, wrong("whom the certificate has to name: "+err.Error(), "give issuer and subject, each as text or as a pattern")
 		}
-		j.signers = append(j.signers, match)
+		v.signers = append(v.signers, match)
 	}
-	return j, nil
+	return v, nil
 }
 
-func (j *bundleJudge) witness(b *sign.Bundle, file Digests) (*sign.Witnessed, error) {
+func (v *Bundles) witness(b *sign.Bundle, file Digests) (*sign.Witnessed, error) {
+	now := v.options.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
 	switch {
-	case j.keys == nil:
-		return j.root.Verify(b, sign.Digests(file), j.Now)
-	case j.root != nil:
-		return j.root.VerifyKey(b, j.keys, sign.Digests(file), j.Now)
+	case v.keys == nil:
+		return v.root.Verify(b, sign.Digests(file), now)
+	case v.root != nil:
+		return v.root.VerifyKey(b, v.keys, sign.Digests(file), now)
 	}
 	w := &sign.Witnessed{}
 	var err error
 	if b.Message != nil {
-		w.KeyID, err = sign.VerifyDigest(b, j.keys, sign.Digests(file))
+		w.KeyID, err = sign.VerifyDigest(b, v.keys, sign.Digests(file))
 	} else {
-		w.KeyID, w.Payload, err = sign.Verify(b, j.keys)
+		w.KeyID, w.Payload, err = sign.Verify(b, v.keys)
 	}
 	return w, err
 }
@@ -192,14 +200,14 @@ func about(c *Check, w *sign.Witnessed, file Digests) (*attest.Header, error) {
 }
 
 // signer holds that it is one of those who were asked for.
-func (j *bundleJudge) signer(c *Check, w *sign.Witnessed, r *Report) error {
+func (v *Bundles) signer(c *Check, w *sign.Witnessed, r *Report) error {
 	if w.KeyID != "" { // the only key that was asked for
 		c.Actual, r.Signer = w.KeyID, w.KeyID
 		return nil
 	}
 	var expected []string
-	for i, match := range j.signers {
-		expected = append(expected, j.Signers[i].String())
+	for i, match := range v.signers {
+		expected = append(expected, v.options.Signers[i].String())
 		if match(w.Signer) {
 			c.Actual, r.Signer = w.Signer.String(), w.Signer.String()
 			return nil

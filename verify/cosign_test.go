@@ -12,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/registry/registrytest"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/sign/signtest"
 	"github.com/sello-release/sello/internal/stage"
@@ -21,45 +24,7 @@ import (
 	vt "github.com/sello-release/sello/verify/verifytest"
 )
 
-// cosign gives the program, from the test cache, building it first when SELLO_JUDGES is set; else the test is skipped.
-func cosign(t *testing.T) string {
-	t.Helper()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if os.Getenv("SELLO_JUDGES") == "1" {
-		out, err := exec.Command(filepath.Join(root, "scripts", "tool"), "cosign").Output()
-		if err != nil {
-			t.Fatalf("build cosign: %v", err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	cache := os.Getenv("SELLO_TEST_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip("no cache folder to look for cosign in: set SELLO_JUDGES=1 to build it")
-		}
-		cache = filepath.Join(user, "sello-test")
-	}
-	list, err := os.ReadFile(filepath.Join(root, "scripts", "tools.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(list)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "cosign" {
-			program := filepath.Join(cache, "tools", "cosign@"+f[2], "cosign")
-			if _, err := os.Stat(program); err == nil {
-				return program
-			}
-		}
-	}
-	t.Skip("cosign is not in the test cache: set SELLO_JUDGES=1 to build it")
-	return ""
-}
-
-// run runs a judge with no home, no network proxy and nothing of the user's.
+// run runs cosign with no home, no network proxy and nothing of the user's.
 func run(t *testing.T, program string, env []string, args ...string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -78,7 +43,7 @@ func run(t *testing.T, program string, env []string, args ...string) error {
 // changed file, another key and another type. No network is used.
 func TestCosignAcceptsOurBundles(t *testing.T) {
 	t.Parallel()
-	program := cosign(t)
+	program := registrytest.Tool(t, "cosign")
 	w := vt.NewWorld(t)
 	release, keys := w.Release(t), t.TempDir()
 	for _, name := range []string{"build-service", "first"} {
@@ -103,6 +68,15 @@ func TestCosignAcceptsOurBundles(t *testing.T) {
 	if err := check("first", stage.SignOffFolder+"/first"+stage.BundleSuffix, attest.SignOffType, filepath.Join(release, stage.FileName)); err != nil {
 		t.Errorf("sign-off refused: %v", err)
 	}
+	blob := func(key, file string) error {
+		return run(t, program, nil, "verify-blob", "--bundle", archive+stage.BundleSuffix, "--key", filepath.Join(keys, key+".pub"), "--insecure-ignore-tlog=true", file)
+	}
+	if err := blob("build-service", archive); err != nil {
+		t.Errorf("as a blob: %v", err)
+	}
+	if blob("first", archive) == nil || blob("build-service", filepath.Join(keys, "changed")) == nil {
+		t.Error("as a blob another key, or a changed file, is accepted")
+	}
 	if check("build-service", vt.Archive+stage.BundleSuffix, "slsaprovenance1", filepath.Join(keys, "changed")) == nil {
 		t.Error("a changed file is accepted")
 	}
@@ -117,7 +91,7 @@ func TestCosignAcceptsOurBundles(t *testing.T) {
 // Keys go both ways: cosign signs with a key that we wrote, and we read a key that cosign wrote and a bundle that it signed.
 func TestCosignAndOurKeys(t *testing.T) {
 	t.Parallel()
-	program := cosign(t)
+	program := registrytest.Tool(t, "cosign")
 	dir := t.TempDir()
 	ours, err := sign.Generate()
 	if err != nil {
@@ -164,7 +138,7 @@ func TestCosignAndOurKeys(t *testing.T) {
 // cosign and package verify agree on keyless bundles of a private instance: on a good one, and on what is wrong with others.
 func TestCosignAgreesOnKeylessBundles(t *testing.T) {
 	t.Parallel()
-	program := cosign(t)
+	program := registrytest.Tool(t, "cosign")
 	now := time.Now().UTC().Truncate(time.Second)
 	instance, other := signtest.New(t, now), signtest.New(t, now)
 	dir := t.TempDir()
@@ -195,10 +169,21 @@ func TestCosignAgreesOnKeylessBundles(t *testing.T) {
 		{"no log entry", "log-missing", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.NoLog = true })},
 		{"no time", "timestamp-missing", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.NoTimestamp = true })},
 		{"expired", "cert-outside-validity", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) { d.Issued = now.Add(-time.Hour) })},
+		{"two signatures", "too-many-signatures", instance.Root, instance.Sign(t, ann, payload, func(d *signtest.Draft) {
+			d.Bundle = func(b *protobundle.Bundle) {
+				e := b.GetDsseEnvelope()
+				e.Signatures = append(e.Signatures, e.Signatures[0])
+			}
+		})},
 	} {
 		bundle, root := write(fmt.Sprint(i, ".json"), c.bundle), write(fmt.Sprint(i, ".root.json"), c.root)
 		err := run(t, program, nil, "verify-blob-attestation", "--bundle", bundle, "--trusted-root", root, "--certificate-identity", ann.Subject, "--certificate-oidc-issuer", ann.Issuer,
 			"--type", "https://example.com/p", "--use-signed-timestamps", "--insecure-ignore-sct", file)
+		asBlob := run(t, program, nil, "verify-blob", "--bundle", bundle, "--trusted-root", root, "--certificate-identity", ann.Subject, "--certificate-oidc-issuer", ann.Issuer,
+			"--use-signed-timestamps", "--insecure-ignore-sct", file)
+		if (asBlob == nil) != (err == nil) {
+			t.Errorf("%s: as a blob cosign says %v", c.name, asBlob)
+		}
 		r, ours := verify.Bundle(c.bundle, digests, verify.BundleOptions{TrustedRoot: c.root, Signers: []verify.Signer{{Issuer: ann.Issuer, Subject: ann.Subject}}, PredicateType: "https://example.com/p"})
 		if ours != nil || gate.Code(r.Err()) != c.code {
 			t.Errorf("%s: %v, %v, want %q", c.name, ours, r.Err(), c.code)

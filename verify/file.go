@@ -256,7 +256,7 @@ func (in *surroundings) gate(ctx context.Context, s subject, list *stage.Stage, 
 	}
 	judged := summarised{about: "sha256:" + s.sha256, where: stage.SummaryBundle, found: collected(bundle), version: in.wanted(list), released: s.released}
 	if list != nil {
-		judged.subjects = SummarySubjects(list)
+		judged.subjects = list.Subjects()
 	}
 	if s.artifact != nil || list == nil {
 		judged.digests = map[string]string{"sha256": s.sha256}

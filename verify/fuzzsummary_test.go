@@ -24,7 +24,7 @@ func FuzzProjectSummary(f *testing.F) {
 	}
 	file := verify.Digests{"sha256": digest.Bytes(vt.Read(f, dir, vt.Archive))}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := verify.ProjectSummary(file, []verify.Evidence{{Name: "V", Content: data}}, verify.Options{Trust: w.Trust, Now: vt.Now})
+		r, err := verify.ProjectSummary(file, []verify.Evidence{{Name: "V", Content: data}}, verify.Options{TrustFile: w.TrustFile, Now: vt.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

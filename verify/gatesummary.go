@@ -18,26 +18,6 @@ import (
 // IsSummary reports whether a file of a release is the gate's verification summary, in one of its two forms.
 func IsSummary(name string) bool { return name == stage.SummaryBundle || name == stage.SummaryPlain }
 
-// SummarySubjects are what the gate's summary of a release is about: every artifact, and in each repository every image with its platforms.
-func SummarySubjects(list *stage.Stage) []attest.Subject {
-	var out []attest.Subject
-	add := func(name, sum string) {
-		out = append(out, attest.Subject{Name: name, Digest: map[string]string{"sha256": strings.TrimPrefix(sum, "sha256:")}})
-	}
-	for _, a := range list.Artifacts {
-		add(a.Name, a.SHA256)
-	}
-	for _, img := range list.Images {
-		for _, repository := range img.Repositories {
-			add(ImageName(repository), img.Index)
-			for _, platform := range slices.Sorted(maps.Keys(img.Platforms)) {
-				add(ImageName(repository)+"&platform="+platform, img.Platforms[platform])
-			}
-		}
-	}
-	return out
-}
-
 // summarised is what a verification summary of the project's own gate is held to.
 type summarised struct {
 	about    string            // what is verified, for messages
@@ -222,7 +202,7 @@ func (d *folder) gate() {
 	}
 	in := summarised{where: stage.SummaryBundle, found: collected(content(d.files[stage.SummaryBundle])), released: d.said != nil}
 	if d.list != nil {
-		in.subjects, in.version = SummarySubjects(d.list), d.list.Version
+		in.subjects, in.version = d.list.Subjects(), d.list.Version
 	}
 	if _, level := buildLevels([]string{d.report.Levels["build"]}); level >= 0 {
 		in.level = &level

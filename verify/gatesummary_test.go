@@ -17,6 +17,7 @@ import (
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/registry/registrytest"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
@@ -335,7 +336,7 @@ func TestSLSAVerifierAcceptsOurSummaries(t *testing.T) {
 // cosign accepts the bundle for an artifact, and no other file or type.
 func TestCosignAcceptsOurSummaries(t *testing.T) {
 	t.Parallel()
-	program := cosign(t)
+	program := registrytest.Tool(t, "cosign")
 	w := vt.NewGateWorld(t)
 	dir := w.Release(t)
 	public, err := w.Keys["gate"].PublicPEM()

@@ -310,7 +310,7 @@ func (j *imageJudge) gate(ctx context.Context, f *findings, target ocispec.Descr
 		in.found = append(in.found, collected(data)...)
 	}
 	if j.list != nil {
-		in.subjects = SummarySubjects(j.list)
+		in.subjects = j.list.Subjects()
 	}
 	if granted {
 		in.level = &level
@@ -479,11 +479,3 @@ func sameBlob(desc ocispec.Descriptor, size int64, sha256 string) error {
 	return &gate.Refusal{Code: "image-digest-mismatch", What: "a blob of the image is not what its digest says", Where: desc.Digest.String(), Expected: fmt.Sprintf("%s, %d bytes", desc.Digest, desc.Size),
 		Actual: fmt.Sprintf("sha256:%s, %d bytes", sha256, size), Fix: "do not use the image; copy it again"}
 }
-
-// ImageName is how a release statement names an image in a repository: as a package URL, which no file is called like.
-func ImageName(repository string) string {
-	return "pkg:oci/" + repository[strings.LastIndexByte(repository, '/')+1:] + "?repository_url=" + repository
-}
-
-// IsImageName reports whether a subject of a release statement is an image.
-func IsImageName(name string) bool { return strings.HasPrefix(name, "pkg:oci/") }

@@ -74,7 +74,7 @@ func newImage(t *testing.T, w *vt.World, seed uint64) *imageDraft {
 	d.platforms = index.Manifests
 	d.subjects, d.sbomAbout = d.all(), d.root
 	d.targets = d.subjects
-	d.statement = []attest.Subject{{Name: "SHA256SUMS", Digest: map[string]string{"sha256": strings.Repeat("1", 64)}}, {Name: verify.ImageName(imageRepository), Digest: sha(d.root)}}
+	d.statement = []attest.Subject{{Name: "SHA256SUMS", Digest: map[string]string{"sha256": strings.Repeat("1", 64)}}, {Name: stage.ImageName(imageRepository), Digest: sha(d.root)}}
 	return d
 }
 
@@ -541,7 +541,7 @@ func TestAnotherImageOfTheRelease(t *testing.T) {
 	w := vt.NewWorld(t)
 	name, copied := host+"/team/age", host+"/copies/age"
 	d, right := newImage(t, w, 1), newImage(t, w, 2)
-	d.statement = append(d.statement, attest.Subject{Name: verify.ImageName(name), Digest: sha(right.root)})
+	d.statement = append(d.statement, attest.Subject{Name: stage.ImageName(name), Digest: sha(right.root)})
 	d.sign(t)
 	for _, repository := range []string{name, copied} {
 		d.inRegistry(t, repository)
@@ -734,7 +734,7 @@ func TestReleaseWithOtherImages(t *testing.T) {
 	image := stage.Image{Name: "age", Index: "sha256:" + strings.Repeat("a", 64), Size: 100, Repositories: []string{"mirror.example/age", imageRepository}, Tags: []string{vt.Version},
 		Platforms: map[string]string{"linux/amd64": "sha256:" + strings.Repeat("b", 64)}}
 	said := func(repository, sum string) attest.Subject {
-		return attest.Subject{Name: verify.ImageName(repository), Digest: map[string]string{"sha256": strings.Repeat(sum, 64)}}
+		return attest.Subject{Name: stage.ImageName(repository), Digest: map[string]string{"sha256": strings.Repeat(sum, 64)}}
 	}
 	both := []attest.Subject{said(imageRepository, "a"), said("mirror.example/age", "a")}
 	for name, test := range map[string]struct {

@@ -135,7 +135,7 @@ func (j *imageJudge) statement(ctx context.Context, root ocispec.Descriptor, kep
 			}
 			ok = tried.chain(Check{Subject: j.name, Where: stage.ReleaseBundle}, step{"image-unlisted", func(*Check) error {
 				for name, sum := range said {
-					if IsImageName(name) && "sha256:"+sum == index {
+					if stage.IsImageName(name) && "sha256:"+sum == index {
 						return nil
 					}
 				}
@@ -268,7 +268,7 @@ func (j *imageJudge) judgeEvidence(ctx context.Context, f *findings, r *Report, 
 // the image and not one platform's part of it. A copy in another repository is any image of the release: what it is called is for who
 // copied it.
 func (j *imageJudge) rightRepository(c *Check, root ocispec.Descriptor, index string, said map[string]string) error {
-	sum, known := said[ImageName(j.repository)]
+	sum, known := said[stage.ImageName(j.repository)]
 	c.Expected, c.Actual = "sha256:"+sum, index
 	if !known {
 		c.Expected = ""

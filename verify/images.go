@@ -19,13 +19,13 @@ func (d *folder) saidImages(said map[string]string) {
 	if d.list != nil {
 		for _, img := range d.list.Images {
 			for _, repository := range img.Repositories {
-				want[ImageName(repository)] = strings.TrimPrefix(img.Index, "sha256:")
+				want[stage.ImageName(repository)] = strings.TrimPrefix(img.Index, "sha256:")
 			}
 		}
 	}
 	have := map[string]string{}
 	for name, sum := range said {
-		if IsImageName(name) {
+		if stage.IsImageName(name) {
 			have[name] = sum
 			delete(said, name)
 		}

@@ -45,7 +45,7 @@ func TestGateSummaryOfImages(t *testing.T) {
 			d.more = func(t *testing.T, d *imageDraft) {
 				var subjects []attest.Subject
 				for i, target := range d.all() {
-					subjects = append(subjects, attest.Subject{Name: verify.ImageName(imageRepository) + string(rune('0'+i)), Digest: sha(target)})
+					subjects = append(subjects, attest.Subject{Name: stage.ImageName(imageRepository) + string(rune('0'+i)), Digest: sha(target)})
 				}
 				s := attest.Summary{Verifier: attest.Verifier{ID: vt.VerifierID}, TimeVerified: vt.Now, ResourceURI: trust.Purl(vt.Source, vt.Project, vt.Version),
 					Policy: attest.ResourceOf("file:trust.yaml", w.Trust.Digest()), Result: attest.Passed, Levels: []string{"SLSA_BUILD_LEVEL_3"}}

@@ -59,10 +59,9 @@ import (
 
 // Options say what to expect. TrustFile is all that is needed.
 type Options struct {
-	TrustFile   []byte       // content of the project's trust.yaml
-	TrustedRoot []byte       // content of the trusted root that it names, where identities sign with certificates
-	Trust       *trust.Trust // instead of both, within Sello
-	Now         time.Time    // when expiries are judged; zero is the present
+	TrustFile   []byte    // content of the project's trust.yaml
+	TrustedRoot []byte    // content of the trusted root that it names, where identities sign with certificates
+	Now         time.Time // when expiries are judged; zero is the present
 
 	Version  string   // the version that is wanted; "" accepts any
 	MinLevel int      // the least SLSA Build level of the builder, 0 to 3
@@ -119,21 +118,18 @@ type verifier struct {
 }
 
 func newVerifier(o Options) (*verifier, error) {
-	if o.Trust == nil {
-		if len(o.TrustFile) == 0 {
-			return nil, &gate.Refusal{Code: "trust-missing", Class: gate.Usage, What: "there is no trust file to verify with", Expected: "the project's trust.yaml",
-				Fix: "get trust.yaml from the project's repository, and give it with --trust"}
+	if len(o.TrustFile) == 0 {
+		return nil, &gate.Refusal{Code: "trust-missing", Class: gate.Usage, What: "there is no trust file to verify with", Expected: "the project's trust.yaml",
+			Fix: "get trust.yaml from the project's repository, and give it with --trust"}
+	}
+	t, err := trust.Parse(trust.FileName, o.TrustFile)
+	if err != nil {
+		return nil, fmt.Errorf("read trust file: %w", err)
+	}
+	if o.TrustedRoot != nil {
+		if err := t.SetRoot(o.TrustedRoot); err != nil {
+			return nil, err
 		}
-		t, err := trust.Parse(trust.FileName, o.TrustFile)
-		if err != nil {
-			return nil, fmt.Errorf("read trust file: %w", err)
-		}
-		if o.TrustedRoot != nil {
-			if err := t.SetRoot(o.TrustedRoot); err != nil {
-				return nil, err
-			}
-		}
-		o.Trust = t
 	}
 	if o.Now.IsZero() {
 		o.Now = time.Now()
@@ -141,10 +137,9 @@ func newVerifier(o Options) (*verifier, error) {
 	if o.MinLevel < 0 || o.MinLevel > 3 {
 		return nil, errors.New("verify: the least level is 0 to 3")
 	}
-	v := &verifier{Options: o, trust: o.Trust, builders: sign.SignersOf(o.Trust, trust.RoleBuilder)}
+	v := &verifier{Options: o, trust: t, builders: sign.SignersOf(t, trust.RoleBuilder)}
 	v.builders.Now = o.Now
-	var err error
-	v.log, err = tlog.IdentityOf(v.trust)
+	v.log, err = tlog.IdentityOf(t)
 	return v, err
 }
 

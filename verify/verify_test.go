@@ -486,17 +486,16 @@ func TestOptions(t *testing.T) {
 		code string
 		o    verify.Options
 	}{
-		"wanted version":        {"", with(func(o *verify.Options) { o.Version = vt.Version })},
-		"another version":       {"release-version-mismatch", with(func(o *verify.Options) { o.Version = "v1.4.3" })},
-		"three managers":        {"sign-off-missing", with(func(o *verify.Options) { o.Managers = 3 })},
-		"fewer than threshold":  {"", with(func(o *verify.Options) { o.Managers = 1 })},
-		"one rebuilt":           {"", with(func(o *verify.Options) { o.Rebuilt = 1 })},
-		"two rebuilt":           {"sign-off-missing", with(func(o *verify.Options) { o.Rebuilt = 2 })},
-		"evidence it has":       {"", with(func(o *verify.Options) { o.Evidence = []string{"sbom", "provenance"} })},
-		"evidence it has not":   {"evidence-missing", with(func(o *verify.Options) { o.Evidence = []string{"vulns"} })},
-		"sign-offs left out":    {"", with(func(o *verify.Options) { o.Managers, o.SkipSignOffs = 3, true })},
-		"trust file expired":    {"trust-expired", with(func(o *verify.Options) { o.Now = vt.Now.AddDate(1, 0, 0) })},
-		"a trust that is given": {"", verify.Options{Trust: w.Trust, Now: vt.Now}},
+		"wanted version":       {"", with(func(o *verify.Options) { o.Version = vt.Version })},
+		"another version":      {"release-version-mismatch", with(func(o *verify.Options) { o.Version = "v1.4.3" })},
+		"three managers":       {"sign-off-missing", with(func(o *verify.Options) { o.Managers = 3 })},
+		"fewer than threshold": {"", with(func(o *verify.Options) { o.Managers = 1 })},
+		"one rebuilt":          {"", with(func(o *verify.Options) { o.Rebuilt = 1 })},
+		"two rebuilt":          {"sign-off-missing", with(func(o *verify.Options) { o.Rebuilt = 2 })},
+		"evidence it has":      {"", with(func(o *verify.Options) { o.Evidence = []string{"sbom", "provenance"} })},
+		"evidence it has not":  {"evidence-missing", with(func(o *verify.Options) { o.Evidence = []string{"vulns"} })},
+		"sign-offs left out":   {"", with(func(o *verify.Options) { o.Managers, o.SkipSignOffs = 3, true })},
+		"trust file expired":   {"trust-expired", with(func(o *verify.Options) { o.Now = vt.Now.AddDate(1, 0, 0) })},
 	} {
 		for _, r := range []*verify.Report{dir(t, release, tt.o), file(t, filepath.Join(release, vt.Binary), tt.o)} {
 			if tt.code == "" {

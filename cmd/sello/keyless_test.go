@@ -23,6 +23,27 @@ func TestKeylessSessions(t *testing.T) {
 	}
 	i := keylesstest.Start(t)
 	i.Email, i.Pending = "builder@hello.example", 1 // who signs in, after a moment
+	mirror, tufRoot := tuftest.New(t)
+	mirror.Publish(2, time.Now().AddDate(0, 0, 1), i.Root)
+	url := mirror.Serve()
+	dir := sigstoreFiles(t, i)
+	if err := os.WriteFile(filepath.Join(dir, "tuf_root.json"), tufRoot, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cosign := registrytest.Tool(t, "cosign")
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "keyless"),
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("MIRROR", url)
+			return keylessSession(e, i, dir, cosign)
+		},
+		Cmds:      commands(),
+		Condition: condition,
+	})
+}
+
+// sigstoreFiles writes the files of an instance, and tokens, into a folder.
+func sigstoreFiles(t *testing.T, i *keylesstest.Instance) string {
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
 		"trusted_root.json": i.Root, "signing_config.json": i.Config,
@@ -42,32 +63,16 @@ func TestKeylessSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mirror, tufRoot := tuftest.New(t)
-	mirror.Publish(2, time.Now().AddDate(0, 0, 1), i.Root)
-	if err := os.WriteFile(filepath.Join(dir, "tuf_root.json"), tufRoot, 0o600); err != nil {
-		t.Fatal(err)
+	return dir
+}
+
+// keylessSession gives a session a HOME of its own, and the instance.
+func keylessSession(e *testscript.Env, i *keylesstest.Instance, dir, cosign string) error {
+	if err := session(e); err != nil {
+		return err
 	}
-	mirrorURL := mirror.Serve()
-	cosign := registrytest.Tool(t, "cosign")
-	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "keyless"),
-		Setup: func(e *testscript.Env) error {
-			home := filepath.Join(e.WorkDir, "home")
-			for k, v := range map[string]string{
-				"HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, ".config"), "SELLO_CACHE": filepath.Join(testCache(), "sello"), "GIT_CONFIG_GLOBAL": os.DevNull,
-				"GIT_AUTHOR_NAME": "A Maintainer", "GIT_AUTHOR_EMAIL": "maintainer@example.org", "GIT_COMMITTER_NAME": "A Maintainer", "GIT_COMMITTER_EMAIL": "maintainer@example.org",
-				"SIGSTORE": dir, "MIRROR": mirrorURL, "ISSUER": i.URL, "ROOT_SHA256": digest.Bytes(i.Root), "COSIGN": cosign,
-			} {
-				e.Setenv(k, v)
-			}
-			for _, name := range []string{"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOFLAGS", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"} {
-				if v, ok := os.LookupEnv(name); ok {
-					e.Setenv(name, v)
-				}
-			}
-			return os.MkdirAll(home, 0o755)
-		},
-		Cmds:      commands(),
-		Condition: condition,
-	})
+	for k, v := range map[string]string{"SIGSTORE": dir, "ISSUER": i.URL, "ROOT_SHA256": digest.Bytes(i.Root), "COSIGN": cosign} {
+		e.Setenv(k, v)
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sello-release/sello/internal/release"
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/strictyaml"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/ui"
 	"github.com/sello-release/sello/verify"
@@ -101,7 +102,7 @@ func (a *app) readTrust(path, root string) ([]byte, *trust.Trust, error) {
 			return nil, nil, usage("there is no trust file to verify with", "sello verify FILE --trust trust.yaml   # the project's, from its repository")
 		}
 	}
-	data, err := os.ReadFile(path)
+	data, err := readUpTo(path, strictyaml.MaxSize)
 	if err != nil {
 		return nil, nil, usage("read trust file: "+err.Error(), "give the path of the project's trust.yaml")
 	}

@@ -109,18 +109,24 @@ func digestsOf(arg string) (verify.Digests, error) {
 	return file, nil
 }
 
-// readSome reads a file, and no more than one byte over what it may have: whoever parses it refuses it then.
+// readSome reads a file as readUpTo, for a verb whose user named it.
 func readSome(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		var info os.FileInfo
-		if info, err = f.Stat(); err == nil && info.IsDir() {
-			err = errors.New(path + " is a folder")
-		}
-	}
+	data, err := readUpTo(path, most)
 	if err != nil {
 		return nil, usage(err.Error(), "give the path of a file")
+	}
+	return data, nil
+}
+
+// readUpTo reads a file, and no more than one byte over what it may have: whoever parses it refuses it then.
+func readUpTo(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.New(path + " is a folder")
 	}
 	return io.ReadAll(io.LimitReader(f, most+1))
 }

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sello-release/sello/internal/bucketfiles"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/signoff"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
-	"github.com/sello-release/sello/verify/bucket"
 )
 
 // maxSignOffs bounds how many sign-offs of one stage are read.
@@ -88,7 +88,7 @@ func (c *Candidate) agreesWith(s *stage.Stage) error {
 
 // checkFiles verifies every artifact of a stage and its evidence; sign-offs are judged apart.
 func (p *Project) checkFiles(ctx context.Context, c *Candidate, s *staged) error {
-	report, err := verify.Files(ctx, store.Place(s.Bucket, s.Prefix()), bucket.Source(s.Bucket, s.Prefix()), verify.Options{Trust: c.Trust, Now: p.Now(), SkipSignOffs: true, MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
+	report, err := verify.Files(ctx, store.Place(s.Bucket, s.Prefix()), bucketfiles.Of(s.Bucket, s.Prefix()), verify.Options{TrustFile: c.TrustBytes, TrustedRoot: c.Trust.Root(), Now: p.Now(), SkipSignOffs: true, MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
 	if err != nil {
 		return err
 	}

@@ -195,7 +195,7 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 		delete(said, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(said)) {
-		if !verify.IsImageName(name) {
+		if !stage.IsImageName(name) {
 			good = false
 			a.refuse("log-release-missing", to.File(name), "a file of the release is not there any more", name, "", "put it back as it was")
 		}

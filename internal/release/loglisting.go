@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sello-release/sello/internal/sign"
+	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
-	"github.com/sello-release/sello/verify"
 )
 
 // listing is what production has of a project.
@@ -65,7 +65,7 @@ func askProduction(ctx context.Context, b store.Bucket, t *trust.Trust, logged m
 		names[at.File(tlog.ProofFile)] = true
 		stated, _ := statedFiles(data, t) // the audit says what is wrong with it
 		for name := range stated {
-			if !verify.IsImageName(name) && store.CheckName(at.File(name)) == nil {
+			if !stage.IsImageName(name) && store.CheckName(at.File(name)) == nil {
 				names[at.File(name)] = true
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sello-release/sello/internal/bucketfiles"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/registry"
 	"github.com/sello-release/sello/internal/sign"
@@ -19,7 +20,6 @@ import (
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
-	"github.com/sello-release/sello/verify/bucket"
 )
 
 // Promoted is what Promote did.
@@ -200,7 +200,7 @@ func (p *Project) copySmall(ctx context.Context, from store.Bucket, name string,
 
 // checkPublished verifies production from the outside, with nothing but the public files and the trust file's bytes.
 func (p *Project) checkPublished(ctx context.Context, c *Candidate, to store.ReleaseLayout, released bool) error {
-	report, err := verify.Files(ctx, store.Place(to.Bucket, to.Prefix()), bucket.Source(to.Bucket, to.Prefix()), verify.Options{TrustFile: c.TrustBytes, TrustedRoot: c.Trust.Root(), Now: p.Now(), Unreleased: !released,
+	report, err := verify.Files(ctx, store.Place(to.Bucket, to.Prefix()), bucketfiles.Of(to.Bucket, to.Prefix()), verify.Options{TrustFile: c.TrustBytes, TrustedRoot: c.Trust.Root(), Now: p.Now(), Unreleased: !released,
 		MinLevel: c.Definition.Policy.Level, Evidence: c.Definition.Policy.Evidence})
 	if err != nil {
 		return err

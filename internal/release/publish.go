@@ -238,7 +238,7 @@ func publishedFiles(ctx context.Context, s *staged, to store.ReleaseLayout, prom
 		out = append(out, attest.Subject{Name: name, Digest: map[string]string{"sha256": sha}})
 	}
 	for _, c := range copies(s.list) {
-		out = append(out, attest.Subject{Name: verify.ImageName(c.to), Digest: map[string]string{"sha256": strings.TrimPrefix(c.image.Index, "sha256:")}})
+		out = append(out, attest.Subject{Name: stage.ImageName(c.to), Digest: map[string]string{"sha256": strings.TrimPrefix(c.image.Index, "sha256:")}})
 	}
 	return out, nil
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/internal/vuln"
-	"github.com/sello-release/sello/verify"
 )
 
 // gateVerifier is as whom the gate signs summaries.
@@ -180,7 +179,7 @@ func (p *Project) summary(ctx context.Context, c *Candidate, s *staged, to store
 	for file, sum := range found.from.evidence() {
 		upstream = append(upstream, attest.ResourceOf(c.at(file), sum))
 	}
-	return attest.NewSummary(verify.SummarySubjects(s.list), attest.Summary{
+	return attest.NewSummary(s.list.Subjects(), attest.Summary{
 		Verifier:          attest.Verifier{ID: as.id, Version: map[string]string{"sello": p.Tool}},
 		TimeVerified:      p.Now(),
 		ResourceURI:       purl(c),

@@ -20,7 +20,6 @@ import (
 	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/tlog/bucket"
 	"github.com/sello-release/sello/internal/trust"
-	"github.com/sello-release/sello/verify"
 )
 
 // openLog gives the project's transparency log in its production bucket; nil when the trust file names no key for one.
@@ -111,7 +110,7 @@ func logEntries(t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlo
 	}
 	var out []tlog.Entry
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if strings.HasSuffix(name, stage.BundleSuffix) && !verify.IsImageName(name) {
+		if strings.HasSuffix(name, stage.BundleSuffix) && !stage.IsImageName(name) {
 			out = append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: name, SHA256: files[name]})
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	sumdb "golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
@@ -115,6 +116,9 @@ func agrees(e *protorekor.TransparencyLogEntry) error {
 		return mismatch("its kind", body.Kind+" "+body.APIVersion, fmt.Sprintf("%.60q %.60q", said.GetKind(), said.GetVersion()))
 	}
 	proof := e.GetInclusionProof()
+	if err := leads(proof, e.GetCanonicalizedBody()); err != nil {
+		return &gate.Refusal{Code: "log-proof-invalid", What: "the proof does not lead from the log entry to the tree", Cause: brief(err), Fix: getAgain}
+	}
 	lines := strings.SplitN(proof.GetCheckpoint().GetEnvelope(), "\n", 4)
 	if proof == nil || len(lines) < 4 {
 		return nil // not this check's to say
@@ -123,6 +127,33 @@ func agrees(e *protorekor.TransparencyLogEntry) error {
 		return mismatch("the tree", lines[1]+" "+lines[2], fmt.Sprintf("%s %s", size, b64(proof.GetRootHash())))
 	}
 	return nil
+}
+
+// leads holds that a proof is of this very entry (RFC 6962, section 2.1.1). Of Rekor v2 sigstore-go looks at the entry that there should be, and
+// not at the one that the bundle shows to others.
+func leads(p *protorekor.InclusionProof, body []byte) error {
+	if p == nil {
+		return nil
+	}
+	hash := func(b []byte) (h sumdb.Hash, err error) {
+		if copy(h[:], b) != len(h) || len(b) != len(h) {
+			err = fmt.Errorf("a hash of %d bytes", len(b))
+		}
+		return h, err
+	}
+	root, err := hash(p.GetRootHash())
+	if err != nil {
+		return err
+	}
+	var hashes sumdb.RecordProof
+	for _, b := range p.GetHashes() {
+		h, err := hash(b)
+		if err != nil {
+			return err
+		}
+		hashes = append(hashes, h)
+	}
+	return sumdb.CheckRecord(hashes, p.GetTreeSize(), root, p.GetLogIndex(), sumdb.RecordHash(body))
 }
 
 // chain holds that one of the root's authorities issued the certificate while that authority was valid.

@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -46,6 +47,13 @@ func (id *Identity) OpenProof(data []byte) (*Proof, error) {
 	var raw proof.TLogProof
 	if err := raw.Unmarshal(data); err != nil {
 		return nil, badProof("", err)
+	}
+	for line := range strings.Lines(string(raw.Checkpoint)) { // the note format lets the last bits of a signature's base64 be anything
+		if sig, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "— "); ok {
+			if _, err := base64.StdEncoding.Strict().DecodeString(sig[strings.LastIndexByte(sig, ' ')+1:]); err != nil {
+				return nil, badProof("", err)
+			}
+		}
 	}
 	checkpoint, err := id.Checkpoint(raw.Checkpoint)
 	if gate.Code(err) == "log-untrusted" {

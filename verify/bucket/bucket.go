@@ -11,8 +11,8 @@ package bucket
 
 import (
 	"context"
-	"io"
 
+	"github.com/sello-release/sello/internal/bucketfiles"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/verify"
 )
@@ -24,38 +24,5 @@ func Open(_ context.Context, rawURL string) (verify.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Source(b, ""), nil
-}
-
-// Source reads the part of b under prefix, which is empty or ends in a slash.
-func Source(b store.Bucket, prefix string) verify.Source { return source{b, prefix} }
-
-type source struct {
-	b      store.Bucket
-	prefix string
-}
-
-func (s source) List(ctx context.Context, prefix string) ([]verify.Entry, error) {
-	infos, err := s.b.List(ctx, s.prefix+prefix)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]verify.Entry, 0, len(infos))
-	for _, info := range infos {
-		entries = append(entries, verify.Entry{Name: info.Name[len(s.prefix):], Size: info.Size})
-	}
-	return entries, nil
-}
-
-func (s source) Open(ctx context.Context, name string) (io.ReadCloser, error) {
-	r, _, err := s.b.Get(ctx, s.prefix+name)
-	return r, err
-}
-
-// Close gives back the bucket's connections.
-func (s source) Close() error {
-	if c, ok := s.b.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
+	return bucketfiles.Of(b, ""), nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sello-release/sello/internal/bucketfiles"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/store/storetest"
@@ -71,7 +72,7 @@ func TestFilesOfABucket(t *testing.T) {
 		b := open(t, "./bucket")
 		fill(t, b, release, place)
 		tt.damage(b)
-		r, err := verify.Files(context.Background(), "it", bucket.Source(b, place), options(w))
+		r, err := verify.Files(context.Background(), "it", bucketfiles.Of(b, place), options(w))
 		if got := code(t, r, err); got != tt.code {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, tt.code)
 		}

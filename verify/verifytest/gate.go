@@ -10,7 +10,6 @@ import (
 	"github.com/sello-release/sello/internal/sign/signtest"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
-	"github.com/sello-release/sello/verify"
 )
 
 // VerifierID is the verifier for which the gate of a world signs.
@@ -65,7 +64,7 @@ func (w *World) summary(tb testing.TB, d *Draft, dir string) (late func()) {
 	list, err := stage.Decode(Read(tb, dir, stage.FileName))
 	check(tb, err)
 	same := func(data []byte) []byte { return data }
-	s := &Summary{Subjects: verify.SummarySubjects(list), Signer: w.Keys["gate"], Payload: same, Bundle: same, Plain: same, Summary: attest.Summary{
+	s := &Summary{Subjects: list.Subjects(), Signer: w.Keys["gate"], Payload: same, Bundle: same, Plain: same, Summary: attest.Summary{
 		Verifier: attest.Verifier{ID: VerifierID, Version: map[string]string{"sello": "test"}}, TimeVerified: Now, ResourceURI: trust.Purl(Source, Project, list.Version),
 		Policy: attest.ResourceOf("git+"+Source+"#trust.yaml", strings.Repeat("a", 64)), Result: attest.Passed, Levels: []string{"SLSA_BUILD_LEVEL_3"},
 		InputAttestations: []attest.Resource{attest.ResourceOf("pkg:generic/age@v1#x", strings.Repeat("b", 64))},

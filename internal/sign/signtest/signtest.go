@@ -204,9 +204,9 @@ func (i *Instance) timestampOf(tb testing.TB, sum []byte, at time.Time) []byte {
 	return der
 }
 
+// logID is the log's, as logs of Rekor v2 have it: of the key that signs checkpoints (C2SP signed-note).
 func (i *Instance) logID() []byte {
-	der, _ := x509.MarshalPKIXPublicKey(i.log.Public())
-	id := sha256.Sum256(der)
+	id := sha256.Sum256(append([]byte(origin+"\n\x01"), i.log.Public().(ed25519.PublicKey)...))
 	return id[:]
 }
 
@@ -218,9 +218,7 @@ func (i *Instance) entry(tb testing.TB, sum, sig []byte, leaf *x509.Certificate)
 	}}})
 	check(tb, err)
 	hash := sha256.Sum256(append([]byte{0}, body...))
-	public := append([]byte{1}, i.log.Public().(ed25519.PublicKey)...)
-	id := sha256.Sum256(append([]byte(origin+"\n"), public...))
-	private := fmt.Sprintf("PRIVATE+KEY+%s+%x+%s", origin, id[:4], base64.StdEncoding.EncodeToString(append([]byte{1}, i.log.Seed()...)))
+	private := fmt.Sprintf("PRIVATE+KEY+%s+%x+%s", origin, i.logID()[:4], base64.StdEncoding.EncodeToString(append([]byte{1}, i.log.Seed()...)))
 	signer, err := note.NewSigner(private)
 	check(tb, err)
 	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n1\n%s\n", origin, base64.StdEncoding.EncodeToString(hash[:]))}, signer)
