@@ -7,6 +7,7 @@ import (
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/gate"
 	rt "github.com/sello-release/sello/internal/registry/registrytest"
+	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
 	vt "github.com/sello-release/sello/verify/verifytest"
