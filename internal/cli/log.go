@@ -35,8 +35,9 @@ finds a log that was replaced by another one under the same key.
 
 BUCKET is the production bucket, or what a web server publishes of it; without
 it, that of the checkout. A web server lists nothing: it is asked for what the log
-names, and a release that the log does not know cannot be seen. Nothing is changed.`,
-		Example: "  sello log audit --save seen.checkpoint\n  sello log audit https://dl.example.org --trust trust.yaml --since seen.checkpoint",
+names, and a release that the log does not know cannot be seen. Nothing is
+changed.`,
+		Example: "  sello log audit --save seen.checkpoint\n  sello log audit https://dl.example.org --trust trust.yaml --since seen",
 		Args:    takes(0, 1, "[BUCKET]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			seen, err := readSeen(since)
