@@ -10,6 +10,6 @@ import (
 // Left out are tests of downloads and registries, and those where other programs judge.
 func TestWithoutNetwork(t *testing.T) {
 	t.Parallel()
-	offlinetest.Run(t, "-test.skip=^Test(Cosign.*|URL.*|.*Download.*|Redirects|GoodImageIsAccepted|ImageRefusals|ManifestOfOnePlatform|AnotherImageOfTheRelease|TagOfAnotherVersion)$",
-		"TestKeylessRelease", "TestBundle", "TestPublishedProvenance", "TestForeignProvenancePolicy", "TestSummary", "TestTagInALayout", "TestDamagedFoldersAreRefused")
+	offlinetest.Run(t, "-test.skip=^Test(Cosign.*|URL.*|.*Download.*|Redirects|GoodImageIsAccepted|ImageRefusals|ManifestOfOnePlatform|AnotherImageOfTheRelease|TagOfAnotherVersion|GateSummaryOfImages|GateSummaryByURL|SLSAVerifier.*)$",
+		"TestKeylessRelease", "TestBundle", "TestPublishedProvenance", "TestForeignProvenancePolicy", "TestSummary", "TestGateSummary", "TestProjectSummary", "TestTagInALayout", "TestDamagedFoldersAreRefused")
 }
