@@ -231,6 +231,9 @@ func (in *surroundings) statement(content []byte, proofs [][]byte, list *stage.S
 	if !ok {
 		return nil
 	}
+	if !in.followed(&in.findings, said) {
+		return nil
+	}
 	each := make([]findings, 2)
 	listed(&each[0], s.name, s.sha256, true, said)
 	listed(&each[1], stage.FileName, listSHA, listSHA != "", said)

@@ -50,6 +50,28 @@ func (v *verifier) follow(ctx context.Context, src Source) error {
 	return err
 }
 
+// followed holds that a release which was made with a later version of the trust file than the one in force here was followed to it: without
+// its folder of versions nobody learns what changed since.
+func (v *verifier) followed(f *findings, said map[string]string) bool {
+	if v.unfollowed != nil {
+		return true // refused already, by its reason
+	}
+	names := chain.Files{}
+	for name := range said {
+		if rest, ok := strings.CutPrefix(name, chain.Folder+"/"); ok {
+			names[rest] = nil
+		}
+	}
+	versions := names.Versions()
+	if len(versions) == 0 || versions[len(versions)-1] <= v.trust.Version {
+		return true
+	}
+	last := chain.Folder + "/" + chain.FileName(versions[len(versions)-1])
+	f.fail(Check{ID: "trust-chain-missing", Subject: last, Where: last}, &gate.Refusal{Code: "trust-chain-missing", What: "the release was made with a later version of the trust file, and the versions up to it are not there", Where: last,
+		Expected: fmt.Sprintf("version %d", versions[len(versions)-1]), Actual: fmt.Sprintf("version %d", v.trust.Version), Fix: "download the release whole, or follow to the later version first: sello trust verify FOLDER --from trust.yaml --out trust.yaml"})
+	return false
+}
+
 func readVersion(ctx context.Context, src Source, name string) ([]byte, error) {
 	f, err := src.Open(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {

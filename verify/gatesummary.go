@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
@@ -133,6 +134,9 @@ func differing(want, have []attest.Subject) string {
 	return "one of them twice"
 }
 
+// clockSkew is how far clocks may be apart.
+const clockSkew = 5 * time.Minute
+
 // gateVerifier holds that the signer speaks for the verifier, and counted when it signed.
 func (v *verifier) gateVerifier(c *Check, s attest.Summary, signer string, released bool) error {
 	known := v.trust.VerifierIDs(signer)
@@ -140,6 +144,10 @@ func (v *verifier) gateVerifier(c *Check, s attest.Summary, signer string, relea
 	if !slices.Contains(known, s.Verifier.ID) {
 		return &gate.Refusal{Code: "vsa-verifier-untrusted", What: "the trust file does not let this signer speak for this verifier", Expected: c.Expected, Actual: fmt.Sprintf("%.200q signed by %s", s.Verifier.ID, signer),
 			Fix: "do not rely on this summary, unless the project adds the verifier to its trust file"}
+	}
+	if s.TimeVerified.IsZero() || s.TimeVerified.After(v.Now.Add(clockSkew)) {
+		return &gate.Refusal{Code: "vsa-time", What: "the verification summary does not say when it was made, or says a time that has not come", Expected: "at most " + v.Now.UTC().Format(time.RFC3339), Actual: s.TimeVerified.UTC().Format(time.RFC3339),
+			Fix: "do not use it; check this machine's clock"}
 	}
 	if err := v.trust.Usable(signer, s.TimeVerified); err != nil || released {
 		return err
@@ -163,6 +171,8 @@ func (in summarised) rightLevel(c *Check, levels []string) error {
 	switch {
 	case most < 0:
 		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states no build level", Expected: levelName(in.least) + " or higher", Actual: fmt.Sprintf("%.200q", levels), Fix: "verify the release itself"}
+	case most > 3:
+		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states a level that there is not", Expected: levelName(3) + " at most", Actual: fmt.Sprintf("%.200q", levels), Fix: "do not use it: whoever made it claims what nobody can have verified"}
 	case in.level != nil && most > *in.level:
 		return &gate.Refusal{Code: "vsa-level", What: "the verification summary states a higher level than the trust file grants what is here", Expected: "at most " + levelName(*in.level), Actual: fmt.Sprintf("%.200q", levels),
 			Fix: "go by the lower level; if the trust file granted more when the release was made, verify with that one"}

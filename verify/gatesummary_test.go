@@ -76,6 +76,8 @@ func TestGateSummary(t *testing.T) {
 		"a lower level":               {func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_1"} }, "", ""},
 		"no build level":              {func(s *vt.Summary) { s.Levels = []string{"SLSA_SOURCE_LEVEL_3"} }, "vsa-level", "vsa-level"},
 		"levels of others, too":       {func(s *vt.Summary) { s.Levels = append(s.Levels, "SLSA_SOURCE_LEVEL_3", "EXAMPLE_GOLD") }, "", ""},
+		"made in the future":          {func(s *vt.Summary) { s.TimeVerified = vt.Now.Add(time.Hour) }, "vsa-time", "vsa-time"},
+		"made at no time":             {respell(`"timeVerified"`, `"timeOther"`), "vsa-time", "vsa-time"},
 		"fields of others, too":       {respell(`"inputAttestations"`, `"example_more":{"x":[1]},"inputAttestations"`), "", ""},
 		"plain of another": {func(s *vt.Summary) {
 			s.Plain = func(p []byte) []byte { return bytes.Replace(p, []byte(`"payload":"ey`), []byte(`"payload":"fy`), 1) }
@@ -241,6 +243,10 @@ func TestProjectSummary(t *testing.T) {
 		}
 	}
 	o := verify.Options{TrustFile: w.TrustFile, Now: vt.Now}
+	high := vt.Read(t, w.Release(t, func(d *vt.Draft) { d.Summary = func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_4"} } }), stage.SummaryBundle)
+	if r, err := verify.ProjectSummary(file, []verify.Evidence{{Name: "V", Content: high}}, o); err != nil || gate.Code(r.Err()) != "vsa-level" {
+		t.Errorf("a level that there is not: %v, %v", r, err)
+	}
 	low := vt.Read(t, w.Release(t, func(d *vt.Draft) { d.Summary = func(s *vt.Summary) { s.Levels = []string{"SLSA_BUILD_LEVEL_1"} } }), stage.SummaryBundle)
 	o.MinLevel = 2
 	if r, err := verify.ProjectSummary(file, []verify.Evidence{{Name: "V", Content: low}}, o); err != nil || gate.Code(r.Err()) != "vsa-level" {
@@ -281,7 +287,7 @@ func slsaVerifier(t *testing.T) string {
 	}
 	program, err := exec.LookPath("slsa-verifier")
 	if err != nil {
-		t.Skip("slsa-verifier is not installed: put it on the PATH, or name it in SELLO_SLSA_VERIFIER")
+		t.Skip("slsa-verifier cannot be had from every module proxy: put it on the PATH, or name it in SELLO_SLSA_VERIFIER")
 	}
 	return program
 }

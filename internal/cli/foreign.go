@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,23 @@ func (f *foreignFlags) given() bool { return len(f.provenance) > 0 || f.vsa != "
 
 // own holds for a summary without a policy: it has to be the project's own gate's.
 func (f *foreignFlags) own() bool { return f.vsa != "" && f.policy == "" && len(f.provenance) == 0 }
+
+// judgedBy refuses what would change by what is judged without anybody seeing it: flags that are given empty, a level that is none, and a
+// release that is asked for where none is looked at.
+func judgedBy(cmd *cobra.Command, want verify.Options, release bool) error {
+	for _, name := range []string{"vsa", "provenance", "policy", "trust", "trusted-root", "version", "vsa-out"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && strings.Trim(f.Value.String(), "[]") == "" {
+			return usage("--"+name+" is given without a value", "give one, or leave the flag out")
+		}
+	}
+	switch {
+	case want.MinLevel < 0 || want.MinLevel > 3:
+		return usage(fmt.Sprintf("there is no SLSA Build level %d", want.MinLevel), "give --min-level 1, 2 or 3")
+	case release:
+		return usage("--require-release insists on a release and its sign-offs, and neither --vsa nor --provenance looks at them", "leave out one of them: sello verify FILE-OR-FOLDER --trust trust.yaml --require-release")
+	}
+	return nil
+}
 
 // verifyForeign verifies a file of another project by a policy.
 func (a *app) verifyForeign(ctx context.Context, arg, trustFile, root string, f foreignFlags, want verify.Options, issue summaryFlags, verbose bool) error {

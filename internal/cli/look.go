@@ -56,6 +56,9 @@ a place that you trust: the verdict is worth as much as that.`,
 		Example: "  sello verify hello_v1.4.2_linux_amd64.tar.gz --trust trust.yaml\n  sello verify ./v1.4.2 --trust trust.yaml --output json\n  sello verify registry.example/team/hello:v1.4.2 --trust trust.yaml\n  sello verify tool.tgz --provenance tool.intoto.jsonl --policy policy.yaml",
 		Args:    takes(1, 1, "FILE|FOLDER|URL|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := judgedBy(cmd, want, requireRelease && (foreign.own() || foreign.given())); err != nil {
+				return err
+			}
 			if foreign.own() {
 				return a.verifyBySummary(cmd, args[0], foreign.vsa, trustFile, root, want, issue, verbose)
 			}
@@ -178,7 +181,7 @@ func levelBy(scope string) string {
 	case verify.ScopeProvenance:
 		return "policy grants this builder"
 	case verify.ScopeSummary:
-		return "project's gate states"
+		return "summary states"
 	}
 	return "trust file grants this builder"
 }

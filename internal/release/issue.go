@@ -40,6 +40,9 @@ func (o SummaryOptions) Check() error {
 	if o.Key == "" || o.Verifier == "" {
 		return usageRefusal("vsa-options", "--vsa-out "+o.Out, "a verification summary is signed, and says by whom", "add --vsa-key KEY-FILE and --vsa-verifier https://…")
 	}
+	if info, err := os.Stat(o.Key); err != nil || info.IsDir() {
+		return usageRefusal("key-missing", o.Key, "there is no such key file", "give the path of a private key: sello key list names those of this machine")
+	}
 	for flag, uri := range map[string]string{"--vsa-verifier": o.Verifier, "--vsa-resource": o.Resource} {
 		if u, err := url.Parse(uri); uri != "" && (err != nil || u.Scheme == "") {
 			return usageRefusal("vsa-options", flag, fmt.Sprintf("%.200q is not a URI", uri), "give a URI such as https://example.org/verifiers/mine")

@@ -188,6 +188,16 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 		if late && verify.IsSummary(name) {
 			continue
 		}
+		if sum := said[name]; sum != "" && name == stage.SummaryPlain { // signed, and no entry of the log
+			data, err := readObject(ctx, to.Bucket, info.Name, sign.MaxBundle)
+			if err != nil {
+				return false, false, err
+			}
+			if digest.Bytes(data) != sum {
+				good = false
+				a.refuse("log-release-missing", info.Name, "a file of the release was changed", "sha256:"+sum, "sha256:"+digest.Bytes(data), "put it back as it was")
+			}
+		}
 		if _, listed := said[name]; !listed && name != stage.ReleaseBundle && name != tlog.ProofFile {
 			good = false
 			a.refuse("log-release-unlogged", info.Name, "this is in a release, and its release statement does not name it", "", name, "find out who put it there, and remove it")
@@ -287,9 +297,14 @@ func (p *Project) AuditLog(ctx context.Context, t *trust.Trust, since ...[]byte)
 
 // AuditLogAt is AuditLog for a bucket, or what a web server publishes of one, by its URL; relative ones are below dir.
 func AuditLogAt(ctx context.Context, rawURL, dir string, t *trust.Trust, since ...[]byte) (*LogAudit, error) {
-	b, err := store.OpenPublished(rawURL, dir)
+	b, err := store.OpenPublished(strings.TrimSuffix(rawURL, "/"), dir)
 	if err != nil {
 		return nil, err
 	}
-	return AuditLog(ctx, b, t, since...)
+	a, err := AuditLog(ctx, b, t, since...)
+	if err == nil && a.Size == 0 && len(a.bad) == 0 {
+		a.refuse("log-absent", a.Where, "there is no transparency log", "a checkpoint", "nothing",
+			"give the folder, bucket or URL that the project's own folder is in; if it is the right one, somebody took the log away, or nothing was ever released")
+	}
+	return a, err
 }
