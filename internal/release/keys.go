@@ -107,7 +107,7 @@ func (k Keys) Signer(ctx context.Context, t *trust.Trust, role, as string) (iden
 			Expected: "one of " + strings.Join(able, ", "), Fix: "add --as " + able[0]}
 	case as == "":
 		return "", nil, &gate.Refusal{Code: "signer-missing", Where: k.Dir, What: "this machine has no key with the role " + role,
-			Expected: "a key of " + orNone(t.Role(role)), Actual: "keys of " + orNone(names), Fix: "sello key new NAME --role " + role + ", and have the change of " + TrustFile + " reviewed"}
+			Expected: "a key of " + orNone(t.Role(role)), Actual: "keys of " + orNone(names), Fix: "run this where one of them lies, or copy it here; a new one is sello key new NAME --role " + role + ", and has to be reviewed"}
 	case !slices.Contains(names, as):
 		return "", nil, &gate.Refusal{Code: "signer-missing", Where: k.Path(as), What: "this machine has no key called " + as,
 			Expected: "one of " + orNone(names), Fix: "give the name of a key on this machine; sello key list shows them"}

@@ -230,7 +230,7 @@ func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string
 		if err != nil {
 			a.bad = append(a.bad, err)
 		} else if version != "" && !slices.Contains(a.Releases, version) {
-			a.refuse("log-release-unlogged", info.Name, "a marker names a version that is no release in the log", "one of "+orNone(a.Releases), version, "find out who moved it; sello release moves markers to releases that are good")
+			a.refuse("log-release-unlogged", info.Name, "a marker names a version that is no release in the log", orText(strings.Join(a.Releases, ", "), "no version"), version, "find out who moved it; sello release moves markers to releases that are good")
 		}
 	}
 	return nil

@@ -151,7 +151,7 @@ func (c checker) trustedRoot() {
 	p := c.t.TrustedRoot
 	if p == nil {
 		if names := c.t.KeylessOf(); len(names) > 0 && !c.doc.Has("trusted-root") {
-			c.refuse("identities", "trust-root", "an identity signs with certificates, and no trusted root says which ones count", "trusted-root: with file and digest", "none", "add trusted-root: with the path of the instance's trusted_root.json and its SHA-256")
+			c.refuse("identities", "trust-root", "an identity signs with certificates, and no trusted root says which ones count", "trusted-root: with file and digest", "none", "sello trust root writes it: --refresh fetches the instance's trusted_root.json, and a file that is there is named")
 		}
 		return
 	}
