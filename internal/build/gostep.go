@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -59,8 +60,11 @@ func GoStep(c Compile, in GoInputs) (engine.Step, error) {
 func (in GoInputs) published() bool { return in.Source.Host == "" }
 
 // goEnv is the step's whole environment: what hermeticity asks for, then what the definition may set.
+// The compiler works on one thread a package, unless the definition asks for more, since its output can depend on which
+// of them is first (golang/go#19872 and #38068 were such cases; Go 1.26 still writes two types of one name in either order).
+// Packages are compiled side by side all the same (see commonArgs).
 func goEnv(c Compile, in GoInputs) map[string]string {
-	env := map[string]string{"CGO_ENABLED": "0"}
+	env := map[string]string{"CGO_ENABLED": "0", "GOMAXPROCS": "1"}
 	maps.Copy(env, c.Go.Env)
 	maps.Copy(env, material.BuildEnv(in.Modules.Vendored, in.published()))
 	env["GOROOT"] = toolchainPath
@@ -89,6 +93,9 @@ func workFile(rel string) string {
 
 func commonArgs(c Compile) []string {
 	args := []string{"-trimpath", "-buildvcs=false"}
+	if c.Go.Env["GOMAXPROCS"] == "" {
+		args = append(args, fmt.Sprintf("-p=%d", runtime.NumCPU()))
+	}
 	if c.Go.LDFlags != "" {
 		args = append(args, "-ldflags="+c.Go.LDFlags)
 	}

@@ -76,7 +76,7 @@ type Go struct {
 	GCFlags string `yaml:"gcflags,omitempty" example:"-l"`
 	// Tags are build tags.
 	Tags []string `yaml:"tags,omitempty" jsonschema:"uniqueItems=true" example:"[netgo, osusergo]"`
-	// Env are environment variables of the build: GODEBUG, GOEXPERIMENT, GOFIPS140, GOGC, GOMAXPROCS, GOMEMLIMIT, and GOWORK=off, GO111MODULE=on. Templates allowed in values. Default: {CGO_ENABLED: "0"}, always.
+	// Env are environment variables of the build: GODEBUG, GOEXPERIMENT, GOFIPS140, GOGC, GOMAXPROCS, GOMEMLIMIT, and GOWORK=off, GO111MODULE=on. Templates allowed in values. Default: {CGO_ENABLED: "0"}, always; without GOMAXPROCS each package is compiled on one thread, as many packages at a time as there are cores, since the compiler's output can depend on its threads.
 	Env map[string]string `yaml:"env,omitempty"`
 }
 
