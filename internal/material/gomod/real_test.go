@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +126,7 @@ func installAndCompare(t *testing.T, path, version, pattern string, platforms []
 		for _, p := range m.Programs[target.Name] {
 			args = append(args, p.ImportPath+"@"+version)
 		}
-		args = append([]string{"install", "-trimpath", "-buildvcs=false", "--"}, args...)
+		args = append([]string{"install", "-trimpath", "-buildvcs=false", "-p=" + strconv.Itoa(runtime.NumCPU()), "--"}, args...)
 		got := box.run(t, target.Env, args...)
 		want := plainInstall(t, tc, plain, outside, target.Env, args)
 		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 {
@@ -134,14 +135,14 @@ func installAndCompare(t *testing.T, path, version, pattern string, platforms []
 	}
 }
 
-// plainInstall runs go install as a user would, and gives the SHA-256 of what it leaves.
+// plainInstall runs go install as a user would who wants the same bytes, and gives the SHA-256 of what it leaves.
 func plainInstall(t *testing.T, tc material.Toolchain, dir, gocache string, env map[string]string, args []string) map[string]string {
 	t.Helper()
 	out := filepath.Join(dir, "gopath-"+env["GOOS"]+env["GOARCH"])
 	cmd := exec.Command(filepath.Join(tc.Root, "bin", "go"), args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOPATH="+out, "GOMODCACHE="+filepath.Join(dir, "mod"), "GOCACHE="+gocache, "GOFLAGS=-modcacherw",
-		"GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOBIN=")
+		"GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOBIN=", "GOMAXPROCS=1")
 	for k, v := range env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
@@ -190,7 +191,8 @@ func (b sandbox) run(t *testing.T, target map[string]string, args ...string) map
 	if b.gocache != "" {
 		cmd = append(cmd, "--bind", b.gocache, "/tmp/cache")
 	}
-	env := map[string]string{"PATH": "/toolchain/bin", "HOME": "/tmp/home", "GOROOT": "/toolchain", "GOCACHE": "/tmp/cache", "GOPATH": "/out", "CGO_ENABLED": "0", "TMPDIR": "/tmp"}
+	env := map[string]string{"PATH": "/toolchain/bin", "HOME": "/tmp/home", "GOROOT": "/toolchain", "GOCACHE": "/tmp/cache", "GOPATH": "/out", "CGO_ENABLED": "0", "TMPDIR": "/tmp",
+		"GOMAXPROCS": "1"} // one thread a package, as in a step: the compiler's output can depend on them
 	maps.Copy(env, b.env)
 	maps.Copy(env, target)
 	for _, k := range slices.Sorted(maps.Keys(env)) {
