@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,10 +45,11 @@ func (d Digests) String() string {
 	if d["sha256"] != "" {
 		return "sha256:" + d["sha256"]
 	}
-	for name, value := range d {
-		return name + ":" + value
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(d)) {
+		all = append(all, name+":"+d[name])
 	}
-	return ""
+	return strings.Join(all, ", ")
 }
 
 // FileDigests reads a file once.
@@ -196,7 +199,7 @@ func about(c *Check, w *sign.Witnessed, file Digests) (*attest.Header, error) {
 	}
 	first := h.Subject[0]
 	return nil, &gate.Refusal{Code: "subject-mismatch", What: "the statement speaks of other files than this one", Actual: c.Actual,
-		Expected: fmt.Sprintf("one of the %d that it names, first %.100q %.200v", len(h.Subject), first.Name, first.Digest), Fix: "this file is not what was signed: do not use it; download it again"}
+		Expected: fmt.Sprintf("one of the %d that it names, first %.100q with %.300s", len(h.Subject), first.Name, Digests(first.Digest)), Fix: "this file is not what was signed: do not use it; download it again"}
 }
 
 // signer holds that it is one of those who were asked for.
@@ -213,7 +216,8 @@ func (v *Bundles) signer(c *Check, w *sign.Witnessed, r *Report) error {
 			return nil
 		}
 	}
-	return sign.NotTrusted(strings.Join(expected, ", or "), w.Signer)
+	return retold(sign.NotTrusted("", w.Signer), "no-trusted-signer", strings.Join(expected, ", or "),
+		"if this signer is the one, give its issuer and subject (--certificate-oidc-issuer, --certificate-identity; a pattern has to match the whole); otherwise get the bundle from where it was published")
 }
 
 func predicate(c *Check, h *attest.Header, want string) error {
@@ -255,8 +259,10 @@ func (s Signer) compile() (func(trust.Keyless) bool, error) {
 
 func matcher(what, exact, pattern string) (func(string) bool, error) {
 	switch {
-	case (exact == "") == (pattern == ""):
-		return nil, fmt.Errorf("%s is given as neither or as both of text and pattern", what)
+	case exact == "" && pattern == "":
+		return nil, fmt.Errorf("no %s is given", what)
+	case exact != "" && pattern != "":
+		return nil, fmt.Errorf("the %s is given both as text and as a pattern", what)
 	case pattern == "":
 		return func(s string) bool { return s == exact }, nil
 	}

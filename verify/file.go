@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sello-release/sello/internal/digest"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/tlog"
@@ -141,7 +142,7 @@ func openFile(name string) (io.ReadCloser, error) {
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		f.Close()
-		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", name))
+		return nil, errors.Join(err, &gate.Refusal{Code: "usage", Class: gate.Usage, What: name + " is not a regular file", Fix: "give the path of a file or folder, a URL, or an image as registry/repository:tag"})
 	}
 	return f, nil
 }

@@ -210,7 +210,24 @@ func (j *policyJudge) witness(b *sign.Bundle, file Digests) (*sign.Witnessed, er
 			return w, nil
 		}
 	}
-	return nil, err
+	return nil, j.unknown(err)
+}
+
+// unknown says in the policy's words that somebody signed who is not in it.
+func (j *policyJudge) unknown(err error) error {
+	fix := "get the attestation from where it was published; if this signer is to count, have it added to signers: in the policy, with key: or with issuer: and subject: (a subject-pattern has to match the whole)"
+	return retold(err, "no-trusted-signer", j.signers(), fix)
+}
+
+// retold gives a refusal of that code with what was expected and what to do in other words; any other error as it is.
+func retold(err error, code, expected, fix string) error {
+	var r *gate.Refusal
+	if gate.Code(err) != code || !errors.As(err, &r) {
+		return err
+	}
+	own := *r
+	own.Expected, own.Fix = expected, fix
+	return &own
 }
 
 func (j *policyJudge) trusted(k *Check, c *candidate) error {
@@ -222,7 +239,7 @@ func (j *policyJudge) trusted(k *Check, c *candidate) error {
 	if c.signers = j.policy.SignersOf(c.witnessed.KeyID, c.witnessed.Signer); len(c.signers) > 0 {
 		return nil
 	}
-	return sign.NotTrusted(j.signers(), c.witnessed.Signer)
+	return j.unknown(sign.NotTrusted("", c.witnessed.Signer))
 }
 
 func signerOf(w *sign.Witnessed) string {
@@ -292,7 +309,7 @@ func (j *policyJudge) build(c *candidate) {
 			c.granted = err == nil
 			return err
 		}},
-		step{"source-mismatch", func(k *Check) error { return certifiedRun(k, c.build.Source, c.witnessed.Run) }},
+		step{"certified-run", func(k *Check) error { return certifiedRun(k, c.build.Source, c.witnessed.Run) }},
 	)
 	if !c.passed {
 		return

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -180,6 +181,27 @@ func TestForeignProvenanceWarns(t *testing.T) {
 		}
 		if found != status {
 			t.Errorf("%s: the check says %q, want %q", mode, found, status)
+		}
+	}
+}
+
+// What the certificate's own run says is one check, and what the policy asks of the source another: one that is off is not shown as held.
+func TestForeignSourceLeftOut(t *testing.T) {
+	t.Parallel()
+	v := vector(t, "gha_maven")
+	for mode, want := range map[string][]string{"off": {verify.Skip}, "warn": {verify.Warned}, "require": {verify.Fail}} {
+		r := v.judge(t, strings.Replace(families["gha_maven"], "example-package", "another-package", 1)+"checks: {source: "+mode+"}\n")
+		var source, run []string
+		for _, c := range r.Checks {
+			switch c.ID {
+			case "source-mismatch":
+				source = append(source, c.Status)
+			case "certified-run":
+				run = append(run, c.Status)
+			}
+		}
+		if !slices.Contains(source, want[0]) || slices.Contains(source, verify.Pass) && mode != "require" || !slices.Equal(run, []string{verify.Pass}) {
+			t.Errorf("%s: source %q, run %q", mode, source, run)
 		}
 	}
 }

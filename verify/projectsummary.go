@@ -22,7 +22,7 @@ func ProjectSummary(file Digests, evidence []Evidence, o Options) (*Report, erro
 	var f findings
 	v.checkTrust(&f)
 	if !v.gateSummaries() {
-		return nil, noVerifier()
+		return nil, noVerifier(v.TrustName)
 	}
 	in := summarised{about: file.String(), where: stage.SummaryBundle, digests: file, version: v.Version, least: v.MinLevel}
 	r.given(file, evidence)
@@ -43,7 +43,7 @@ func ProjectSummary(file Digests, evidence []Evidence, o Options) (*Report, erro
 	return f.into(r), nil
 }
 
-func noVerifier() error {
-	return &gate.Refusal{Code: "trust-no-verifier", Class: gate.Usage, What: "the trust file names no verifier whose summaries would count", Where: trust.FileName, Expected: "verifiers:",
+func noVerifier(where string) error {
+	return &gate.Refusal{Code: "trust-no-verifier", Class: gate.Usage, What: "the trust file names no verifier whose summaries would count", Where: where, Expected: "verifiers:",
 		Fix: "verify the release itself, or judge the summary with --policy"}
 }

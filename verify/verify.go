@@ -60,6 +60,7 @@ import (
 // Options say what to expect. TrustFile is all that is needed.
 type Options struct {
 	TrustFile   []byte    // content of the project's trust.yaml
+	TrustName   string    // its path, for messages; "" is trust.yaml
 	TrustedRoot []byte    // content of the trusted root that it names, where identities sign with certificates
 	Now         time.Time // when expiries are judged; zero is the present
 
@@ -122,7 +123,10 @@ func newVerifier(o Options) (*verifier, error) {
 		return nil, &gate.Refusal{Code: "trust-missing", Class: gate.Usage, What: "there is no trust file to verify with", Expected: "the project's trust.yaml",
 			Fix: "get trust.yaml from the project's repository, and give it with --trust"}
 	}
-	t, err := trust.Parse(trust.FileName, o.TrustFile)
+	if o.TrustName == "" {
+		o.TrustName = trust.FileName
+	}
+	t, err := trust.Parse(o.TrustName, o.TrustFile)
 	if err != nil {
 		return nil, fmt.Errorf("read trust file: %w", err)
 	}
@@ -145,7 +149,7 @@ func newVerifier(o Options) (*verifier, error) {
 
 // checkTrust is the first check of every report.
 func (v *verifier) checkTrust(f *findings) {
-	f.chain(Check{Where: trust.FileName}, step{"trust-expired", func(c *Check) error {
+	f.chain(Check{Where: v.TrustName}, step{"trust-expired", func(c *Check) error {
 		c.Actual = fmt.Sprintf("version %d, sha256:%s, until %s", v.trust.Version, v.trust.Digest(), v.trust.Expires)
 		if v.from != nil {
 			c.Actual += fmt.Sprintf("; followed from version %d", v.from.Version)

@@ -766,3 +766,10 @@ func TestReportJSON(t *testing.T) {
 		t.Errorf("%s, %v", empty, err)
 	}
 }
+
+func TestNoRegularFile(t *testing.T) {
+	t.Parallel()
+	if _, err := verify.File(t.Context(), os.DevNull, verify.Options{TrustFile: vt.NewWorld(t).TrustFile}); gate.Code(err) != "usage" {
+		t.Errorf("a device: %v", err)
+	}
+}

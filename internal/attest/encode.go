@@ -3,6 +3,7 @@ package attest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -147,10 +148,19 @@ func checkSubjects(subjects []Subject, r rules) error {
 		}
 		if !slices.ContainsFunc(r.algorithms, func(a string) bool { return isHex(s.Digest[a], a) }) && !slices.ContainsFunc(r.identifiers, func(i string) bool { return s.Digest[i] != "" }) {
 			return &gate.Refusal{Code: "weak-digest", What: fmt.Sprintf("subject %d of the statement, %.100q, has no SHA-256", i, s.Name),
-				Expected: strings.Join(r.algorithms, " or ") + " as lower-case hex digits", Actual: fmt.Sprintf("%.200q", fmt.Sprint(s.Digest)), Fix: "every subject needs a SHA-256; other digests alone are not relied on"}
+				Expected: strings.Join(r.algorithms, " or ") + " as lower-case hex digits", Actual: fmt.Sprintf("%.200q", digests(s.Digest)), Fix: "every subject needs a SHA-256; other digests alone are not relied on"}
 		}
 	}
 	return nil
+}
+
+// digests shows what names a subject.
+func digests(set map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		all = append(all, name+":"+set[name])
+	}
+	return strings.Join(all, ", ")
 }
 
 // isHex reports whether s is a digest of the algorithm in lower-case hex.

@@ -18,6 +18,7 @@ var held = map[string]string{
 	"project-mismatch":          "project is the trusted one",
 	"release-version-mismatch":  "version is the same",
 	"source-mismatch":           "source is the canonical one",
+	"certified-run":             "certificate is of the run that is described",
 	"release-statement-missing": "release statement is there",
 	"release-name-twice":        "release statement names each file once",
 	"bad-json":                  "attestation is well-formed",

@@ -32,16 +32,11 @@ func (f *foreignFlags) given() bool { return len(f.provenance) > 0 || f.vsa != "
 // own holds for a summary without a policy: it has to be the project's own gate's.
 func (f *foreignFlags) own() bool { return f.vsa != "" && f.policy == "" && len(f.provenance) == 0 }
 
-// judgedBy refuses what would change by what is judged without anybody seeing it: flags that are given empty, a level that is none, and a
-// release that is asked for where none is looked at.
+// judgedBy refuses what would change by what is judged without anybody seeing it: a level that is none, and a release that is asked for where
+// none is looked at.
 func judgedBy(cmd *cobra.Command, want verify.Options, release bool) error {
-	for _, name := range []string{"vsa", "provenance", "policy", "trust", "trusted-root", "version", "vsa-out"} {
-		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && strings.Trim(f.Value.String(), "[]") == "" {
-			return usage("--"+name+" is given without a value", "give one, or leave the flag out")
-		}
-	}
 	switch {
-	case want.MinLevel < 0 || want.MinLevel > 3:
+	case cmd.Flags().Changed("min-level") && want.MinLevel < 1 || want.MinLevel > 3:
 		return usage(fmt.Sprintf("there is no SLSA Build level %d", want.MinLevel), "give --min-level 1, 2 or 3")
 	case release:
 		return usage("--require-release insists on a release and its sign-offs, and neither --vsa nor --provenance looks at them", "leave out one of them: sello verify FILE-OR-FOLDER --trust trust.yaml --require-release")
@@ -61,14 +56,14 @@ func (a *app) verifyForeign(ctx context.Context, arg, trustFile, root string, f 
 	case (len(f.provenance) == 0) == (f.vsa == ""):
 		return usage("the policy judges either provenance or a verification summary", "sello verify "+arg+" --policy "+f.policy+" --provenance B   # or --vsa V")
 	}
-	o, err := readPolicy(f.policy, root)
+	o, err := readPolicy(ctx, f.policy, root)
 	if err != nil {
 		return err
 	}
 	if err := a.by(&issue, f.policy, o.Policy, nil); err != nil {
 		return err
 	}
-	file, err := namedOf(arg, f.vsa != "")
+	file, err := namedOf(ctx, arg, f.vsa != "")
 	if err != nil {
 		return err
 	}
@@ -78,7 +73,7 @@ func (a *app) verifyForeign(ctx context.Context, arg, trustFile, root string, f 
 	}
 	var evidence []verify.Evidence
 	for _, path := range paths {
-		data, err := readSome(path, sign.MaxBundle)
+		data, err := readSome(ctx, path, sign.MaxBundle)
 		if err != nil {
 			return err
 		}
@@ -93,20 +88,20 @@ func (a *app) verifyForeign(ctx context.Context, arg, trustFile, root string, f 
 }
 
 // namedOf is digestsOf that also takes what summaries call an image of Google's virtual machines, which has no digest.
-func namedOf(arg string, summary bool) (verify.Digests, error) {
+func namedOf(ctx context.Context, arg string, summary bool) (verify.Digests, error) {
 	if id, ok := strings.CutPrefix(arg, gceImage+":"); ok && summary && id != "" {
 		return verify.Digests{gceImage: id}, nil
 	}
-	return digestsOf(arg)
+	return digestsOf(ctx, arg)
 }
 
 const gceImage = "gce_image_id"
 
 // readPolicy reads a policy, and the trusted root that it names from beside it or from the path given.
-func readPolicy(path, root string) (verify.PolicyOptions, error) {
+func readPolicy(ctx context.Context, path, root string) (verify.PolicyOptions, error) {
 	o := verify.PolicyOptions{PolicyName: path}
 	var err error
-	if o.Policy, err = readSome(path, strictyaml.MaxSize); err != nil {
+	if o.Policy, err = readSome(ctx, path, strictyaml.MaxSize); err != nil {
 		return o, err
 	}
 	p, err := provenance.ParsePolicy(path, o.Policy)
@@ -116,6 +111,6 @@ func readPolicy(path, root string) (verify.PolicyOptions, error) {
 	if p.TrustedRoot == nil && root == "" {
 		return o, nil
 	}
-	o.TrustedRoot, err = readRoot(path, root, p.TrustedRoot)
+	o.TrustedRoot, err = readRoot(ctx, path, root, p.TrustedRoot)
 	return o, err
 }

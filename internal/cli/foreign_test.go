@@ -34,6 +34,8 @@ func TestVerifyForeignUsage(t *testing.T) {
 		"a policy of nothing":   {exitUsage, "policy-incomplete", []string{file, "--policy", policy, "--provenance", evidence}},
 		"no root":               {exitUsage, "trusted-root-missing", []string{file, "--policy", rootless, "--vsa", evidence}},
 		"another root":          {exitRefused, "trusted-root-mismatch", []string{file, "--policy", other, "--vsa", evidence}},
+		"an empty path":         {exitUsage, "usage", []string{file, "--policy", policy, "--provenance", ""}},
+		"level nought":          {exitUsage, "usage", []string{file, "--trust", policy, "--min-level", "0"}},
 		"no such file":          {exitUsage, "usage", []string{filepath.Join(dir, "none"), "--policy", rootless, "--vsa", evidence}},
 		"an image to be judged": {exitUsage, "usage", []string{"gce_image_id:1", "--policy", rootless, "--provenance", evidence}},
 	} {

@@ -69,7 +69,7 @@ changed.`,
 
 func (a *app) auditLog(cmd *cobra.Command, args []string, trustFile string, seen [][]byte) (*release.LogAudit, error) {
 	if len(args) > 0 {
-		_, t, err := a.readTrust(trustFile, "")
+		_, t, err := a.readTrust(cmd.Context(), trustFile, "")
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +81,7 @@ func (a *app) auditLog(cmd *cobra.Command, args []string, trustFile string, seen
 	}
 	var t *trust.Trust
 	if trustFile != "" {
-		if _, t, err = a.readTrust(trustFile, ""); err != nil {
+		if _, t, err = a.readTrust(cmd.Context(), trustFile, ""); err != nil {
 			return nil, err
 		}
 	}

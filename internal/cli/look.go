@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +66,7 @@ a place that you trust: the verdict is worth as much as that.`,
 			if foreign.given() {
 				return a.verifyForeign(cmd.Context(), args[0], trustFile, root, foreign, want, issue, verbose)
 			}
-			data, t, err := a.readTrust(trustFile, root)
+			data, t, err := a.readTrust(cmd.Context(), trustFile, root)
 			if err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ a place that you trust: the verdict is worth as much as that.`,
 				return usage("there is no "+args[0], "give the path of a file or folder, a URL, or an image as registry/repository:tag")
 			}
 			o := want
-			o.TrustFile, o.TrustedRoot, o.Now, o.RequireRelease, o.Buckets = data, t.Root(), time.Now(), requireRelease, bucket.Open
+			o.TrustFile, o.TrustName, o.TrustedRoot, o.Now, o.RequireRelease, o.Buckets = data, trustPath(trustFile), t.Root(), time.Now(), requireRelease, bucket.Open
 			report, err := verify.Any(cmd.Context(), args[0], o)
 			if err != nil {
 				return err
@@ -98,14 +99,14 @@ a place that you trust: the verdict is worth as much as that.`,
 
 // readTrust reads the trust file that the user names: verifying is only as good as where that came from. The trusted root that
 // it names is read from beside it, where it is there, or from the path given; its digest decides whether it is the one.
-func (a *app) readTrust(path, root string) ([]byte, *trust.Trust, error) {
+func (a *app) readTrust(ctx context.Context, path, root string) ([]byte, *trust.Trust, error) {
 	if path == "" {
 		path = filepath.Join(a.dir, release.TrustFile)
 		if _, err := os.Stat(path); err != nil {
 			return nil, nil, usage("there is no trust file to verify with", "sello verify FILE --trust trust.yaml   # the project's, from its repository")
 		}
 	}
-	data, err := readUpTo(path, strictyaml.MaxSize)
+	data, err := readUpTo(ctx, path, strictyaml.MaxSize)
 	if err != nil {
 		return nil, nil, usage("read trust file: "+err.Error(), "give the path of the project's trust.yaml")
 	}
@@ -116,7 +117,7 @@ func (a *app) readTrust(path, root string) ([]byte, *trust.Trust, error) {
 	if t.TrustedRoot == nil && root == "" {
 		return data, t, nil
 	}
-	content, err := readRoot(path, root, t.TrustedRoot)
+	content, err := readRoot(ctx, path, root, t.TrustedRoot)
 	if err != nil || content == nil {
 		return data, t, err
 	}
@@ -124,9 +125,9 @@ func (a *app) readTrust(path, root string) ([]byte, *trust.Trust, error) {
 }
 
 // readRoot reads a trusted root; nil when none was named and none lies beside the file at path that pins it: keys can be judged without.
-func readRoot(path, root string, pinned *trust.Pinned) ([]byte, error) {
+func readRoot(ctx context.Context, path, root string, pinned *trust.Pinned) ([]byte, error) {
 	if root != "" {
-		return readSome(root, sign.MaxRoot)
+		return readSome(ctx, root, sign.MaxRoot)
 	}
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {

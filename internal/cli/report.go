@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -49,7 +50,7 @@ func (a *app) reportJSON(err error, exit int) {
 		}
 		var r *gate.Refusal
 		if errors.As(e, &r) {
-			f.Code, f.What, f.Where, f.Expected, f.Actual, f.Fix = r.Code, r.What, r.Where, r.Expected, r.Actual, r.Fix
+			f.Code, f.What, f.Where, f.Expected, f.Actual, f.Fix = r.Code, r.What, r.Where, r.Expected, r.Actual, cmp.Or(r.Fix, gate.FixOf(r.Code))
 			if r.Cause != nil {
 				f.Cause = r.Cause.Error()
 			}

@@ -209,8 +209,12 @@ func unwritten(out *ui.Output) error {
 	if out.Err() == nil {
 		return nil
 	}
+	return unwritable(out.Err())
+}
+
+func unwritable(cause error) error {
 	return &gate.Refusal{Code: "output-unwritable", Class: gate.Failed, What: "the work is done, but what it came to could not be written to standard output",
-		Fix: "send the output to a place that takes it, and run the command again", Cause: out.Err()}
+		Fix: "send the output to a place that takes it, and run the command again", Cause: cause}
 }
 
 // exitCode finds the code for an error: a refusal's class decides.

@@ -49,19 +49,19 @@ func (a *app) conclude(ctx context.Context, report *verify.Report, f summaryFlag
 
 // verifyBySummary verifies a file by a summary of its project's own gate.
 func (a *app) verifyBySummary(cmd *cobra.Command, arg, vsa, trustFile, root string, o verify.Options, issue summaryFlags, verbose bool) error {
-	data, t, err := a.readTrust(trustFile, root)
+	data, t, err := a.readTrust(cmd.Context(), trustFile, root)
 	if err != nil {
 		return err
 	}
-	o.TrustFile, o.TrustedRoot = data, t.Root()
+	o.TrustFile, o.TrustName, o.TrustedRoot = data, trustPath(trustFile), t.Root()
 	if err := a.by(&issue, trustPath(trustFile), data, t); err != nil {
 		return err
 	}
-	file, err := digestsOf(arg)
+	file, err := digestsOf(cmd.Context(), arg)
 	if err != nil {
 		return err
 	}
-	summary, err := readSome(vsa, sign.MaxBundle)
+	summary, err := readSome(cmd.Context(), vsa, sign.MaxBundle)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,8 +28,8 @@ func (a *app) trustShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show [FILE]", Short: "Show whose signatures count, for what, and until when", Args: takes(0, 1, "[FILE]"),
 		Example: "  sello trust show\n  sello trust show downloaded/trust.yaml",
-		RunE: func(_ *cobra.Command, args []string) error {
-			t, err := a.trustFile(args)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := a.trustFile(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -41,12 +42,12 @@ func (a *app) trustDiffCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "diff OLD [NEW]", Short: "Say what changes between two trust files", Args: takes(1, 2, "OLD [NEW]"),
 		Example: "  sello trust diff old-trust.yaml",
-		RunE: func(_ *cobra.Command, args []string) error {
-			before, err := a.trustFile(args[:1])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			before, err := a.trustFile(cmd.Context(), args[:1])
 			if err != nil {
 				return err
 			}
-			after, err := a.trustFile(args[1:])
+			after, err := a.trustFile(cmd.Context(), args[1:])
 			if err != nil {
 				return err
 			}
@@ -107,11 +108,11 @@ last one is written: from then on it is the one that you have.
 sello verify does the same by itself when a release was made with a later version
 than the one that you give.`,
 		Example: "  sello trust verify --from trust.yaml ./v1.4.2 --out trust.yaml",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if from == "" {
 				return usage("it is not said which trust file you have", "add --from trust.yaml")
 			}
-			_, have, err := a.readTrust(from, "")
+			_, have, err := a.readTrust(cmd.Context(), from, "")
 			if err != nil {
 				return err
 			}
@@ -149,12 +150,12 @@ than the one that you give.`,
 }
 
 // trustFile reads the file that is named, or the checkout's.
-func (a *app) trustFile(args []string) (*trust.Trust, error) {
+func (a *app) trustFile(ctx context.Context, args []string) (*trust.Trust, error) {
 	path := filepath.Join(a.dir, release.TrustFile)
 	if len(args) > 0 {
 		path = args[0]
 	}
-	data, err := readSome(path, chain.MaxFile)
+	data, err := readSome(ctx, path, chain.MaxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ With --out the file is written there, and no trust.yaml is changed.`,
 			o := tuf.Options{Mirror: mirror}
 			var err error
 			if first != "" {
-				if o.Root, err = readSome(first, maxTUFRoot); err != nil {
+				if o.Root, err = readSome(cmd.Context(), first, maxTUFRoot); err != nil {
 					return err
 				}
 			}

@@ -100,8 +100,26 @@ var values = []struct {
 	{"sello sbom", "format", format.Names},
 }
 
+// notEmpty refuses flags that are given without a value: a variable that nobody set would switch off what the flag asks for.
+func notEmpty(cmd *cobra.Command) error {
+	var wrong error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		kind := f.Value.Type()
+		if wrong == nil && (kind == "string" || kind == "stringArray" || kind == "stringSlice") && strings.Trim(f.Value.String(), "[]") == "" {
+			wrong = usage("--"+f.Name+" is given without a value", "give one, or leave the flag out")
+		}
+	})
+	return wrong
+}
+
 // checkFlags refuses wrong values before a verb begins, so that nothing is written for them.
 func (a *app) checkFlags(cmd *cobra.Command) error {
+	if err := notEmpty(cmd); err != nil {
+		return err
+	}
+	if f := cmd.Flags().Lookup("threshold"); f != nil && f.Changed && f.Value.String() == "0" {
+		return usage("--threshold 0 would ask for nobody", "give --threshold 1 or more")
+	}
 	for _, v := range values {
 		f := cmd.Flags().Lookup(v.flag)
 		if f == nil || !f.Changed || !strings.HasPrefix(cmd.CommandPath()+" ", v.command+" ") || slices.Contains(v.allowed, f.Value.String()) {

@@ -20,7 +20,10 @@ func (a *app) result(v any, human func()) error {
 		return nil
 	}
 	a.answered = true
-	return encode(a.streams.Out, v)
+	if err := encode(a.streams.Out, v); err != nil {
+		return unwritable(err)
+	}
+	return nil
 }
 
 func encode(w io.Writer, v any) error {
@@ -244,7 +247,7 @@ func (a *app) promoteManifest(cmd *cobra.Command, m release.ManifestOptions, tru
 		return usage("--require-release needs to know whom to trust", "add --trust trust.yaml")
 	}
 	if trustFile != "" {
-		data, t, err := a.readTrust(trustFile, "")
+		data, t, err := a.readTrust(cmd.Context(), trustFile, "")
 		if err != nil {
 			return err
 		}

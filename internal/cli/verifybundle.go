@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -34,7 +35,7 @@ expression that has to match the whole. With --key, a public key takes the place
 of the certificate; with --trusted-root besides, its log entry is asked for, too.`,
 		Example: "  sello verify-bundle hello.tgz --bundle hello.tgz.sigstore.json --key key.pub",
 		Args:    takes(1, 1, "FILE|sha256:DIGEST"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			o := verify.BundleOptions{PredicateType: predicate}
 			if signer != (verify.Signer{}) {
 				o.Signers = []verify.Signer{signer}
@@ -57,17 +58,17 @@ of the certificate; with --trusted-root besides, its log entry is asked for, too
 				if f.path == "" {
 					continue
 				}
-				data, err := readSome(f.path, f.most)
+				data, err := readSome(cmd.Context(), f.path, f.most)
 				if err != nil {
 					return err
 				}
 				*f.into = data
 			}
-			data, err := readSome(bundle, sign.MaxBundle)
+			data, err := readSome(cmd.Context(), bundle, sign.MaxBundle)
 			if err != nil {
 				return err
 			}
-			file, err := digestsOf(args[0])
+			file, err := digestsOf(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -98,11 +99,14 @@ of the certificate; with --trusted-root besides, its log entry is asked for, too
 }
 
 // digestsOf reads a file, or takes the digest that stands in its place.
-func digestsOf(arg string) (verify.Digests, error) {
+func digestsOf(ctx context.Context, arg string) (verify.Digests, error) {
 	if sum, ok := strings.CutPrefix(arg, "sha256:"); ok && digest.IsSHA256(sum) {
 		return verify.Digests{"sha256": sum}, nil
 	}
-	file, err := verify.FileDigests(arg)
+	file, err := awaited(ctx, func() (verify.Digests, error) { return verify.FileDigests(arg) })
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, usage(err.Error(), "give the path of a file, or sha256: and 64 lower-case hexadecimal digits")
 	}
@@ -110,8 +114,11 @@ func digestsOf(arg string) (verify.Digests, error) {
 }
 
 // readSome reads a file as readUpTo, for a verb whose user named it.
-func readSome(path string, most int64) ([]byte, error) {
-	data, err := readUpTo(path, most)
+func readSome(ctx context.Context, path string, most int64) ([]byte, error) {
+	data, err := readUpTo(ctx, path, most)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, usage(err.Error(), "give the path of a file")
 	}
@@ -119,14 +126,36 @@ func readSome(path string, most int64) ([]byte, error) {
 }
 
 // readUpTo reads a file, and no more than one byte over what it may have: whoever parses it refuses it then.
-func readUpTo(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+func readUpTo(ctx context.Context, path string, most int64) ([]byte, error) {
+	return awaited(ctx, func() ([]byte, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return nil, errors.New(path + " is a folder")
+		}
+		return io.ReadAll(io.LimitReader(f, most+1))
+	})
+}
+
+// awaited waits for what reads a file, or for who interrupts it: a pipe may never say anything, and a device never end. What reads is left behind.
+func awaited[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.New(path + " is a folder")
+	done := make(chan result, 1)
+	go func() {
+		v, err := read()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
 	}
-	return io.ReadAll(io.LimitReader(f, most+1))
 }

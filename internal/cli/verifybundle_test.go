@@ -2,12 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/sign"
@@ -101,6 +104,23 @@ func TestVerifyBundleNamesTheSigner(t *testing.T) {
 	}
 }
 
+// A pipe that nobody writes to keeps nobody from interrupting.
+func TestReadingIsInterrupted(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = awaited(ctx, func() ([]byte, error) { return io.ReadAll(r) })
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
 func TestVerifyBundleUsage(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, size int64) string {
@@ -144,6 +164,9 @@ func TestVerifyBundleUsage(t *testing.T) {
 		"a digest too short":  {exitUsage, "usage", []string{"sha256:00", "--bundle", small, "--key", key}},
 		"a folder":            {exitUsage, "usage", []string{digestOfNothing, "--bundle", dir, "--key", key}},
 		"no key":              {exitUsage, "key-malformed", []string{digestOfNothing, "--bundle", small, "--key", small}},
+		"an empty root":       {exitUsage, "usage", []string{digestOfNothing, "--bundle", small, "--key", key, "--trusted-root", ""}},
+		"an empty type":       {exitUsage, "usage", []string{digestOfNothing, "--bundle", small, "--key", key, "--type="}},
+		"an empty identity":   {exitUsage, "usage", []string{digestOfNothing, "--bundle", small, "--key", key, "--certificate-identity-regexp", ""}},
 		"an empty bundle":     {exitRefused, "bundle-unknown-version", []string{digestOfNothing, "--bundle", small, "--key", key}},
 		"a bundle of 1 GB":    {exitRefused, "bad-json", []string{digestOfNothing, "--bundle", file("large.json", 1<<30), "--key", key}},
 		"a root of 1 GB":      {exitUsage, "trusted-root-invalid", []string{digestOfNothing, "--bundle", small, "--key", key, "--trusted-root", file("root.json", 1<<30)}},

@@ -161,11 +161,11 @@ what it has to. With --trust, the signature beside each has to be a release
 manager's and must not have expired (exit code 3).`,
 		Example: "  sello vex check vex/*.openvex.json --trust trust.yaml",
 		Args:    takes(1, 1000, "FILE…"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			var t *trust.Trust
 			if trustFile != "" {
 				var err error
-				if _, t, err = a.readTrust(trustFile, ""); err != nil {
+				if _, t, err = a.readTrust(cmd.Context(), trustFile, ""); err != nil {
 					return err
 				}
 			}

@@ -49,7 +49,7 @@ signed and that have not expired; without, --vex is believed as it is.`,
 		Example: "  sello vuln bin/hello --db ~/osv\n  sello vuln hello_v1.4.2.spdx.json --db ~/osv --fail high --format sarif\n  sello vuln ./v1.4.2 --db ~/osv --vex GO-2026-1.openvex.json --trust trust.yaml",
 		Args:    takes(1, 1, "FILE|FOLDER|IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, set, err := a.vulnOptions(f)
+			o, set, err := a.vulnOptions(cmd.Context(), f)
 			if err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ func (a *app) vulnTargets(ctx context.Context, arg string) ([]vuln.Target, error
 var vulnFormats = []string{"table", "json", "sarif", "statement"}
 
 // vulnOptions turns flags into what is asked for.
-func (a *app) vulnOptions(f vulnFlags) (o vuln.Options, set *vex.Set, err error) {
+func (a *app) vulnOptions(ctx context.Context, f vulnFlags) (o vuln.Options, set *vex.Set, err error) {
 	switch {
 	case f.db == "":
 		return o, nil, usage("it is not said which database of vulnerabilities to ask", "add --db FOLDER, a mirror of OSV or of Go's database, or --db https://api.osv.dev")
@@ -118,7 +118,7 @@ func (a *app) vulnOptions(f vulnFlags) (o vuln.Options, set *vex.Set, err error)
 	}
 	set = &vex.Set{Products: f.products}
 	o.Triage = set
-	return o, set, a.readVEX(f, set, o.Now)
+	return o, set, a.readVEX(ctx, f, set, o.Now)
 }
 
 // age reads a duration, which may be in days.
@@ -139,11 +139,11 @@ func until(t time.Time) string {
 }
 
 // readVEX reads the documents with decisions.
-func (a *app) readVEX(f vulnFlags, set *vex.Set, now time.Time) error {
+func (a *app) readVEX(ctx context.Context, f vulnFlags, set *vex.Set, now time.Time) error {
 	var t *trust.Trust
 	if f.trust != "" {
 		var err error
-		if _, t, err = a.readTrust(f.trust, ""); err != nil {
+		if _, t, err = a.readTrust(ctx, f.trust, ""); err != nil {
 			return err
 		}
 		if err := t.Check(now); err != nil {

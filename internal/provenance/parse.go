@@ -2,6 +2,7 @@ package provenance
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -129,8 +130,8 @@ func (c checker) builders() {
 	for i, b := range c.p.Builders {
 		at := fmt.Sprintf("builders[%d]", i)
 		c.known(at+".signer", b.Signer)
-		if b.ID == "" || strings.Contains(strings.TrimSuffix(b.ID, "*"), "*") || b.ID == "*" {
-			c.value(at+".id", "a builder's id, with at most one * at its end", fmt.Sprintf("%.200q", b.ID))
+		if !isBuilder(b.ID) {
+			c.value(at+".id", "a builder's id, with at most one * at its end: after @, a slash or /v, where its version stands", fmt.Sprintf("%.200q", b.ID))
 		}
 		if b.Level < 0 || b.Level > 3 {
 			c.value(at+".level", "0 to 3", fmt.Sprint(b.Level))
@@ -142,6 +143,17 @@ func (c checker) builders() {
 	if len(c.p.Builders) == 0 && len(c.p.Summaries) == 0 {
 		c.refuse("", "policy-incomplete", "the policy trusts no builder and no verifier", "builders: or summaries:", "neither")
 	}
+}
+
+// isBuilder reports whether an id names one builder, in one version or in any: a * that goes on with a host or a word would stand for others, too.
+func isBuilder(id string) bool {
+	fixed, any := strings.CutSuffix(id, "*")
+	if fixed == "" || strings.Contains(fixed, "*") {
+		return false
+	}
+	_, after, _ := strings.Cut(fixed, "://")
+	_, path, _ := strings.Cut(after, "/")
+	return !any || path != "" && (strings.Contains(path, "@") || strings.HasSuffix(path, "/") || strings.HasSuffix(path, "/v"))
 }
 
 // expectations holds that each check has something to compare with, or is off.
@@ -162,11 +174,19 @@ func (c checker) expectations() {
 			c.value("checks."+at, "require, warn or off", fmt.Sprintf("%.100q", mode))
 		}
 	}
+	for key, value := range map[string]string{"source": e.Source, "ref": e.Ref, "commit": e.Commit, "entry-point": e.EntryPoint} {
+		if value == "" && c.doc.Has("expect."+key) {
+			c.value("expect."+key, "what it has to be, or no such key", `""`)
+		}
+	}
+	if c.doc.Has("expect.build-types") && len(e.BuildTypes) == 0 {
+		c.value("expect.build-types", "at least one build type", "[]")
+	}
 	if e.Level < 0 || e.Level > 3 {
 		c.value("expect.level", "0 to 3", fmt.Sprint(e.Level))
 	}
-	if s := sourceOf(e.Source); e.Source != "" && (s.URI != e.Source || s.Ref != "") {
-		c.value("expect.source", "a repository without git+, .git and ref", fmt.Sprintf("%.200q", e.Source))
+	if s := sourceOf(e.Source); e.Source != "" && (s.URI != e.Source || s.Ref != "" || strings.HasSuffix(e.Source, "/")) {
+		c.value("expect.source", "a repository without git+, .git, ref and slash at the end", fmt.Sprintf("%.200q", e.Source))
 	}
 	if _, err := path.Match(e.Ref, ""); err != nil {
 		c.value("expect.ref", "a ref, with * for any text without a slash", fmt.Sprintf("%.200q", e.Ref))
@@ -201,6 +221,13 @@ func (c checker) summaries() {
 func (p *Policy) SetRoot(data []byte) error {
 	t := trust.Trust{TrustedRoot: p.TrustedRoot}
 	if err := t.SetRoot(data); err != nil {
+		var r *gate.Refusal
+		if errors.As(err, &r) {
+			r.What, r.Fix = "the trusted root is not the one that the policy names", "give the file whose digest the policy has; or have the policy reviewed with the digest of another one"
+			if r.Where == "" {
+				r.Expected = "none: the policy names no trusted root"
+			}
+		}
 		return err
 	}
 	p.root = data

@@ -135,6 +135,14 @@ func TestParsePolicy(t *testing.T) {
 		{"signer: ci", "signer: cx", "policy-signer-unknown"},
 		{"level: 2}", "level: 4}", "policy-value"},
 		{"id: https://b.example/v1", "id: \"*\"", "policy-value"},
+		{"id: https://b.example/v1", "id: https://b.example*", "policy-value"},
+		{"id: https://b.example/v1", "id: https://b.example/workflow*", "policy-value"},
+		{"id: https://b.example/v1", "id: https://b.example/*", "policy-value"},
+		{"source: https://x.example/r", "source: https://x.example/r/", "policy-value"},
+		{"source: https://x.example/r", "source: \"\"", "policy-value"},
+		{"ref: refs/tags/*", "ref: \"\"", "policy-value"},
+		{"entry-point: e", "entry-point: \"\"", "policy-value"},
+		{"build-types: [t]", "build-types: []", "policy-value"},
 		{"source: https://x.example/r", "source: git+https://x.example/r.git", "policy-value"},
 		{"ref: refs/tags/*", "ref: \"refs/[\"", "policy-value"},
 		{"level: 2, source", "commit: abc, level: 2, source", "policy-value"},
@@ -153,6 +161,19 @@ func TestParsePolicy(t *testing.T) {
 		}
 		if _, err := ParsePolicy("p.yaml", []byte(changed)); gate.Code(err) != c.code {
 			t.Errorf("%q -> %.80q: %v, want %s", c.from, c.to, err, c.code)
+		}
+	}
+}
+
+func TestBuilderPatterns(t *testing.T) {
+	t.Parallel()
+	for id, good := range map[string]bool{
+		"https://github.com/o/r/.github/workflows/b.yml@refs/tags/v*": true, "https://github.com/o/r/.github/workflows/b.yml@*": true,
+		"https://tekton.example/chains/v*": true, "https://b.example/workers/*": true, "https://b.example/v1": true, "urn:b": true,
+		"https://github.com*": false, "https://github.com/*": false, "https://b.example/work*": false, "*": false, "": false, "https://b.example/*/v1": false, "b*": false,
+	} {
+		if isBuilder(id) != good {
+			t.Errorf("%q: %v", id, !good)
 		}
 	}
 }

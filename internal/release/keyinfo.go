@@ -135,7 +135,7 @@ func (p *Project) TrustKey(ctx context.Context, o TrustKeyOptions) (*KeyInfo, er
 	}
 	key, err := trust.ParsePublicKey(public)
 	if err != nil {
-		return nil, err
+		return nil, &gate.Refusal{Code: "key-malformed", Class: gate.Usage, What: "this is not a public key", Where: o.PublicKeyFile, Cause: err, Fix: "give a PEM file that begins with -----BEGIN PUBLIC KEY-----"}
 	}
 	id, err := trust.KeyID(key)
 	if err != nil {

@@ -38,6 +38,9 @@ func Unmarshal(data []byte, v any) error {
 // Nested values are not looked into; call Check on the whole first.
 func Object(data []byte) (map[string]json.RawMessage, error) {
 	var m map[string]json.RawMessage
+	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) > 0 && first[0] == '[' {
+		return nil, errors.New("a list instead of an object")
+	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, err
 	}
@@ -48,7 +51,12 @@ func Object(data []byte) (map[string]json.RawMessage, error) {
 }
 
 func check(data []byte, fold bool) error {
-	if !utf8.Valid(data) {
+	switch {
+	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
+		return errors.New("this is gzip data and not JSON: unpack it first")
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		return errors.New("it begins with a byte order mark, which JSON does not have (RFC 8259, section 8.1)")
+	case !utf8.Valid(data):
 		return errors.New("not UTF-8")
 	}
 	w := walker{dec: json.NewDecoder(bytes.NewReader(data)), fold: fold}

@@ -57,7 +57,7 @@ func ParsePublicKey(pemBytes []byte) (crypto.PublicKey, error) {
 	block, rest := pem.Decode(pemBytes)
 	switch {
 	case block == nil:
-		return nil, errors.New("read public key: no PEM block; it begins with -----BEGIN PUBLIC KEY-----")
+		return nil, errors.New("read public key: no PEM block of the type PUBLIC KEY")
 	case block.Type != "PUBLIC KEY":
 		return nil, fmt.Errorf("read public key: a PEM block of type %q instead of PUBLIC KEY", block.Type)
 	case len(bytes.TrimSpace(rest)) > 0:

@@ -42,10 +42,10 @@ func (i Identity) Keyless() (Keyless, bool) {
 // checkIssuer says why s is not an issuer.
 func checkIssuer(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "it is not an https URL"
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "it is not an https URL without user, query and fragment"
 	}
-	if onThisMachine := u.Scheme == "http" && u.Hostname() == "127.0.0.1"; u.Scheme != "https" && !onThisMachine {
+	if onThisMachine := u.Scheme == "http" && u.Hostname() == "127.0.0.1"; !strings.HasPrefix(s, "https://") && !onThisMachine {
 		return "it is not an https URL"
 	}
 	return checkExact(s)
@@ -53,20 +53,29 @@ func checkIssuer(s string) string {
 
 // checkSubject says why s is not a subject that can be compared exactly.
 func checkSubject(s string) string {
-	if !strings.Contains(s, "@") && !strings.Contains(s, "://") {
-		return "it is neither an e-mail address nor a URI"
+	if why := checkExact(s); why != "" {
+		return why
 	}
-	return checkExact(s)
+	if strings.Contains(s, "://") {
+		if u, err := url.Parse(s); err != nil || u.Scheme == "" || u.Host == "" {
+			return "it is not a URI with a host"
+		}
+		return ""
+	}
+	if name, host, ok := strings.Cut(s, "@"); !ok || name == "" || host == "" || strings.ContainsAny(host, "@,/") {
+		return "it is neither one e-mail address nor a URI with ://"
+	}
+	return ""
 }
 
 func checkExact(s string) string {
 	switch {
-	case strings.Contains(s, "*"):
-		return "it has a wildcard, and is compared exactly"
+	case strings.ContainsAny(s, `*[]{}|^\`):
+		return "it is compared exactly, and looks like a pattern"
 	case len(s) > maxSubject:
 		return fmt.Sprintf("it is longer than %d bytes", maxSubject)
 	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "it has characters other than printable ASCII: letters that look alike are not the same"
+		return "it has a space, or characters other than printable ASCII: letters that look alike are not the same"
 	}
 	return ""
 }

@@ -71,6 +71,12 @@ func TestParseRefusesKeyless(t *testing.T) {
 	for name, c := range map[string]struct{ code, text string }{
 		"wildcard":                  {"trust-keyless", subject(`"*@age.example"`)},
 		"wildcard in a URI":         {"trust-keyless", subject("https://git.example/age/*")},
+		"a pattern":                 {"trust-keyless", subject("https://git.example/[a-z]+")},
+		"a URI without a host":      {"trust-keyless", subject("https://")},
+		"half an address":           {"trust-keyless", subject("bob@")},
+		"two addresses":             {"trust-keyless", subject("bob@age.example,ann@age.example")},
+		"issuer with a password":    {"trust-keyless", issuer("https://u:p@accounts.example")},
+		"issuer in capitals":        {"trust-keyless", issuer("HTTPS://accounts.example")},
 		"a name alone":              {"trust-keyless", subject("bob")},
 		"Cyrillic letter":           {"trust-keyless", subject("b\u043eb@age.example")},
 		"a space":                   {"trust-keyless", subject("bob@age.example by x")},

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func (p *refusalPrinter) refusal(err error, r *gate.Refusal, step *flow.StepErro
 	if step != nil {
 		p.field("log", step.Log)
 	}
-	p.field("fix", r.Fix)
+	p.field("fix", cmp.Or(r.Fix, gate.FixOf(r.Code)))
 }
 
 // step prints the end of a failed step's log.

@@ -106,7 +106,7 @@ func TestCodesThatCannotBeFollowedAreErrors(t *testing.T) {
 
 func TestEveryCodeNeedsATextAndEveryTextACode(t *testing.T) {
 	codes := map[string][]found{"a-b": {{code: "a-b", what: "told", fix: "mend it", room: "x"}}, "c-d": {{code: "c-d", room: "x"}}}
-	page, err := render(codes, map[string]text{"c-d": {"means | this", "do <that>"}})
+	page, fixes, err := render(codes, map[string]text{"c-d": {"means | this", "do <that>"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,12 +115,15 @@ func TestEveryCodeNeedsATextAndEveryTextACode(t *testing.T) {
 			t.Errorf("the page lacks %q:\n%s", row, page)
 		}
 	}
+	if want := "case \"c-d\":\n\t\treturn \"do <that>\"\n"; !strings.Contains(string(fixes), want) {
+		t.Errorf("the fixes lack %q:\n%s", want, fixes)
+	}
 	for want, texts := range map[string]map[string]text{
 		"say what c-d means":      {},
 		"do \"\"":                 {"c-d": {means: "this"}},
 		"nothing refuses with e-": {"c-d": {"this", "that"}, "e-f": {"this", "that"}},
 	} {
-		if _, err := render(codes, texts); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := render(codes, texts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected %q, found %v", want, err)
 		}
 	}
@@ -133,7 +136,7 @@ func TestErrorsPageIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := render(codes, texts)
+	want, fixes, err := render(codes, texts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +146,9 @@ func TestErrorsPageIsCurrent(t *testing.T) {
 	}
 	if diff := cmp.Diff(strings.Split(string(have), "\n"), strings.Split(string(want), "\n")); diff != "" {
 		t.Errorf("docs/errors.md is not current: run make generate\n%s", diff)
+	}
+	if have, err := os.ReadFile(filepath.Join(root, "internal", "gate", "fixes.go")); err != nil || string(have) != string(fixes) {
+		t.Errorf("internal/gate/fixes.go is not current: run make generate (%v)", err)
 	}
 	for _, code := range []string{"sandbox-userns", "sandbox-apparmor", "output-symlink", "isolation-missing", "trust-source-mismatch", "source-shallow", "archive-bad-link"} {
 		if codes[code] == nil {

@@ -43,6 +43,7 @@ var texts = map[string]text{
 	"certificate-identity":          {"the token names somebody else than the identity in trust.yaml", "sign in as the identity"},
 	"certificate-key":               {"the certificate is not for the key that it was asked for", "ask the authority's operators"},
 	"certificate-refused":           {"the certificate authority issues no certificate for this token", "read its answer"},
+	"certified-run":                 {"the certificate was issued to another run than the provenance describes", "do not use the file: the provenance was not made by the build that it describes"},
 	"checksum-mismatch":             {"a checksum file (SHA256SUMS, SHA512SUMS) does not say what was found", ""},
 	"commit-not-on-branch":          {"", "merge the commit, or propose one that is merged: sello propose VERSION"},
 	"definition-archive":            {"an archive has no builds, or the list of archives is empty", "remove the key to get the default"},
