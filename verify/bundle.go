@@ -205,7 +205,7 @@ func about(c *Check, w *sign.Witnessed, file Digests) (*attest.Header, error) {
 	}
 	first := h.Subject[0]
 	return nil, &gate.Refusal{Code: "subject-mismatch", What: "the statement speaks of other files than this one", Actual: c.Actual,
-		Expected: fmt.Sprintf("one of the %d that it names, first %.100q %.200v", len(h.Subject), first.Name, first.Digest), Fix: "this file is not what was signed: do not use it; download it again"}
+		Expected: fmt.Sprintf("one of the %d that it names, first %.100q %.200s", len(h.Subject), first.Name, Digests(first.Digest)), Fix: "this file is not what was signed: do not use it; download it again"}
 }
 
 // signer holds that it is one of those who were asked for.

@@ -414,6 +414,34 @@ func TestInputsOfTwoPolicies(t *testing.T) {
 	}
 }
 
+// What the rules of two commits refuse for one reason is said once, and names digests as they are written everywhere.
+func TestInputRefusedTwice(t *testing.T) {
+	t.Parallel()
+	ours := newPublisher(t)
+	p, from := repository(t, map[string]string{"p.yaml": ours.granting(3), "q.yaml": ours.granting(3), "about-another.jsonl": ours.built(strings.Repeat("e", 64))})
+	for second, want := range map[string]int{"p.yaml": 1, "q.yaml": 2} {
+		held := &inputPolicies{trees: []tree{from}}
+		for _, file := range []string{"p.yaml", second} {
+			policy, err := p.inputPolicy(t.Context(), []definition.InputRule{{Match: "*", Policy: file, Evidence: []string{"about-another.jsonl"}}}, from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held.all = append(held.all, policy)
+		}
+		r, err := held.judge(t.Context(), []input{base()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := r.Err().Error()
+		if got := strings.Count(text, "does not hold to"); got != want {
+			t.Errorf("%s: said %d times, want %d: %s", second, got, want, text)
+		}
+		if r.Judged[0].Code != "subject-mismatch" || strings.Contains(text, "map[") || !strings.Contains(text, "sha256:"+strings.Repeat("e", 64)) {
+			t.Errorf("%s: %s: %s", second, r.Judged[0].Code, text)
+		}
+	}
+}
+
 // Inputs are found among what provenance lists: images once, with the indexes that lead to them, and neither their parts, nor the source, nor what the
 // release itself made.
 func TestInputsOf(t *testing.T) {

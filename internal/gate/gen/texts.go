@@ -285,7 +285,7 @@ var texts = map[string]text{
 	"store-object-corrupt":          {"the bytes of an object are not those that the store itself keeps a checksum of", "do not use it: find out what changed or damaged the store's files, then have the project publish again"},
 	"store-permission":              {"this user, or these credentials, may not read or write the bucket", "give them the right, or use those that have it"},
 	"store-stage-corrupt":           {"a stage's folder is not named by the digest of its stage.json, or that changed while it was read", "find out who changed it; then remove the folder and stage again"},
-	"store-unreachable":             {"the object store cannot be reached, or there are no credentials or region to ask it with", "check the bucket's URL, the connection and the credentials, then run the same command again"},
+	"store-unreachable":             {"the object store or web server cannot be reached, or there are no credentials or region to ask it with", "check the bucket's URL, the connection and the credentials, then run the same command again"},
 	"subject-mismatch":              {"the file is not the one that the provenance speaks of: it was changed", "do not use this file: it is not what was built; download it again from the project"},
 	"sumdb-mismatch":                {"the module is not the one that the checksum database has", ""},
 	"sumdb-unknown":                 {"the checksum database does not know a module", ""},
