@@ -36,6 +36,7 @@ type LogAudit struct {
 
 	Checkpoint []byte `json:"checkpoint"` // to be kept, and compared with later
 	bad        []error
+	channels   map[string]string // of releases, by version: which markers they moved
 }
 
 // Err is everything that was found wrong, joined.
@@ -60,7 +61,7 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	if err != nil {
 		return nil, err
 	}
-	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}}
+	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}, channels: map[string]string{}}
 	for _, name := range t.Role(trust.RoleLog) {
 		if key, ok := t.PublicKey(name); ok {
 			line, err := tlog.VerifierKey(l.Origin, key)
@@ -194,15 +195,12 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 		if late && verify.IsSummary(name) {
 			continue
 		}
-		if sum := said[name]; sum != "" && name == stage.SummaryPlain { // signed, and no entry of the log
-			data, err := readObject(ctx, to.Bucket, info.Name, sign.MaxBundle)
+		if limit := readWhole[name]; said[name] != "" && limit > 0 {
+			same, err := a.same(ctx, to, name, said[name], limit)
 			if err != nil {
 				return false, err
 			}
-			if digest.Bytes(data) != sum {
-				good = false
-				a.refuse("log-release-missing", info.Name, "a file of the release was changed", "sha256:"+sum, "sha256:"+digest.Bytes(data), "put it back as it was")
-			}
+			good = good && same
 		}
 		if _, listed := said[name]; !listed && name != stage.ReleaseBundle && name != tlog.ProofFile {
 			good = false
@@ -217,6 +215,43 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 		}
 	}
 	return good, nil
+}
+
+// readWhole are files of a release that are no entries of the log, and are held to the release statement: what is signed, and what says which
+// markers the release moved.
+var readWhole = map[string]int64{stage.SummaryPlain: sign.MaxBundle, stage.FileName: stage.MaxSize}
+
+// same holds a file of a release to the digest that its statement has, and takes the channel out of stage.json.
+func (a *LogAudit) same(ctx context.Context, to store.ReleaseLayout, name, sum string, limit int64) (bool, error) {
+	data, err := readObject(ctx, to.Bucket, to.File(name), limit)
+	if err != nil {
+		return false, err
+	}
+	if digest.Bytes(data) != sum {
+		a.refuse("log-release-missing", to.File(name), "a file of the release was changed", "sha256:"+sum, "sha256:"+digest.Bytes(data), "put it back as it was")
+		return false, nil
+	}
+	if name != stage.FileName {
+		return true, nil
+	}
+	list, err := stage.Decode(data)
+	if err != nil {
+		a.bad = append(a.bad, fmt.Errorf("%s: %w", to.File(name), err))
+		return false, nil
+	}
+	a.channels[to.Version] = list.Channel
+	return true, nil
+}
+
+// newest gives the release that a marker has to name: of those that move it, the newest. "" when there is none.
+func (a *LogAudit) newest(marker string) string {
+	out := ""
+	for _, version := range a.Releases {
+		if slices.Contains(store.Markers(version, a.channels[version]), marker) && (out == "" || store.Older(out, version)) {
+			out = version
+		}
+	}
+	return out
 }
 
 // latePlain holds the plain form of a summary that the release statement does not name to the bundle beside it: the log has the bundle.
@@ -243,7 +278,7 @@ func (a *LogAudit) latePlain(ctx context.Context, to store.ReleaseLayout, infos 
 	return false, nil
 }
 
-// strangers refuses folders beside the releases that are none, and markers that name no release.
+// strangers refuses folders beside the releases that are none, and markers that name no release, or an older one than they have to.
 func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string, infos []store.Info, known map[string]bool) error {
 	seen := map[string]bool{}
 	for _, info := range infos {
@@ -257,9 +292,14 @@ func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string
 			continue
 		}
 		version, err := store.ReadMarker(ctx, b, project, name)
-		if err != nil {
+		switch newest := a.newest(name); {
+		case err != nil:
 			a.bad = append(a.bad, err)
-		} else if version != "" && !slices.Contains(a.Releases, version) {
+		case version == "":
+		case newest != "" && store.Older(version, newest) && slices.Contains(a.Releases, version):
+			a.refuse("log-marker-old", info.Name, "a marker names an older version than the newest that was released to it", newest, version,
+				"if "+newest+" is being released just now, wait, or have it released again, which moves the marker: sello release "+newest+"; else find out who turned it back")
+		case !slices.Contains(a.Releases, version):
 			a.refuse("log-release-unlogged", info.Name, "a marker names a version that is no release in the log", orText(strings.Join(a.Releases, ", "), "no version"), version, "find out who moved it; sello release moves markers to releases that are good")
 		}
 	}

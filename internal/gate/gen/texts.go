@@ -151,6 +151,7 @@ var texts = map[string]text{
 	"log-down":                      {"the transparency log does not answer", "run the same command again when it is up"},
 	"log-entry-mismatch":            {"the log entry is of something else than the bundle or the release", "get the file and its bundle, or the release with its release.tlog-proof, again from where they were published; if they are the same, do not use them"},
 	"log-key":                       {"a transparency log signs with Ed25519", "make such a key: sello key new NAME --role log"},
+	"log-marker-old":                {"a version marker in production names an older version than the newest that was released to it: who asks for the latest version gets an old one", "find out who turned it back; sello release of the newest version moves it again"},
 	"log-missing":                   {"", ""},
 	"log-proof-invalid":             {"the proof that a signature or a release is in a transparency log is malformed, or leads to no log that is trusted", "get the file and its bundle, or the release, again; for a bundle also the trusted root of the Sigstore instance that was signed with"},
 	"log-proof-missing":             {"nothing proves that a release is in the project's transparency log", "download the release whole; a release of before the log gets its proof by sello release"},
