@@ -210,7 +210,7 @@ func (p *Project) checkPublished(ctx context.Context, c *Candidate, to store.Rel
 	if err != nil {
 		return err
 	}
-	return report.Err()
+	return c.published(report.Err(), to)
 }
 
 // names gives the managers whose sign-offs count.

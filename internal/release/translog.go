@@ -72,6 +72,9 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 		if err == nil {
 			err = proof.Proves(to.Project, to.Version, stage.ReleaseBundle, digest.Bytes(statement))
 		}
+		if err != nil {
+			return c.published(at(err, tlog.ProofFile), to)
+		}
 		if err == nil {
 			err = l.Extends(ctx, now, proof.Checkpoint)
 		}

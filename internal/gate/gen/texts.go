@@ -241,7 +241,7 @@ var texts = map[string]text{
 	"signer-builder-mismatch":       {"the provenance names a builder that somebody else signs for", "do not use the file: a builder claimed to be another"},
 	"signer-file":                   {"the file that says how an identity signs is wrong", "the message says what to write"},
 	"signer-missing":                {"this machine has no key of that name, or with the role that is needed", "sello key list shows the keys; sello key new NAME --role ROLE makes one, and trust.yaml has to be reviewed"},
-	"signer-not-trusted":            {"trust.yaml on the release branch does not let this key act in the role", "use another key, or have sello key trust NAME --role ROLE reviewed and merged"},
+	"signer-not-trusted":            {"trust.yaml on the release branch does not let this key act in the role", "sign with a key that has the role, or have sello key trust NAME --role ROLE reviewed and merged"},
 	"signer-signature":              {"the hardware or service gave a signature that is not this key's", "see whether another key has taken its place"},
 	"signing-config-invalid":        {"the signing configuration cannot be used", "give the instance's signing_config.json"},
 	"source-bad-commit":             {"", "git itself never writes this: find out who made the commit, and release another"},
