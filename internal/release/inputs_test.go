@@ -352,6 +352,7 @@ func TestInputRules(t *testing.T) {
 		"one image":               {[]definition.InputRule{rule("Registry.example/base", "")}, "", "", 3, map[string]int{"SLSA_BUILD_LEVEL_3": 1, "SLSA_BUILD_LEVEL_UNEVALUATED": 3}},
 		"by package URL":          {[]definition.InputRule{rule("pkg:oci/base@*", "")}, "", "", 3, map[string]int{"SLSA_BUILD_LEVEL_3": 1, "SLSA_BUILD_LEVEL_UNEVALUATED": 3}},
 		"a typing mistake":        {[]definition.InputRule{rule("registry.example/bsae", "")}, "", "input-rule-unused", 4, nil},
+		"a mistyped word":         {[]definition.InputRule{rule("toolchian", "")}, "", "input-rule-unused", 4, nil},
 		"a tag":                   {[]definition.InputRule{rule("registry.example/base:12", "")}, "", "input-rule-unused", 4, nil},
 		"shadowed":                {[]definition.InputRule{rule("registry.example/*", ""), rule("registry.example/base", "warn")}, "", "input-rule-unused", 3, nil},
 		"the machine's toolchain": {[]definition.InputRule{rule("toolchain", "")}, "input-evidence-missing", "", 3, nil},
@@ -380,6 +381,12 @@ func TestInputRules(t *testing.T) {
 				if diff := cmp.Diff(c.levels, r.levels()); diff != "" {
 					t.Error(diff)
 				}
+			}
+			if got := gate.Code(held.hopeless([]input{base()}, true)); got != c.unused && name == "a mistyped word" || got != "" && c.unused == "" {
+				t.Errorf("before anything is fetched: %q", got)
+			}
+			if got := gate.Code(held.hopeless([]input{base()}, false)); name == "a typing mistake" && got != c.unused || name == "one image" && got != "" {
+				t.Errorf("where nothing else is fetched: %q", got)
 			}
 			held.partial = true
 			if err := held.unused(all); err != nil {
