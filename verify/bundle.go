@@ -59,9 +59,18 @@ func FileDigests(path string) (Digests, error) {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	defer f.Close()
-	hashes := map[string]hash.Hash{"sha256": sha256.New(), "sha384": sha512.New384(), "sha512": sha512.New()}
-	if _, err := io.CopyBuffer(io.MultiWriter(hashes["sha256"], hashes["sha384"], hashes["sha512"]), struct{ io.Reader }{f}, make([]byte, 256<<10)); err != nil {
+	out, err := digestsOf(f)
+	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
+	}
+	return out, nil
+}
+
+// digestsOf computes all digests that a statement may name a file by.
+func digestsOf(r io.Reader) (Digests, error) {
+	hashes := map[string]hash.Hash{"sha256": sha256.New(), "sha384": sha512.New384(), "sha512": sha512.New()}
+	if _, err := io.CopyBuffer(io.MultiWriter(hashes["sha256"], hashes["sha384"], hashes["sha512"]), struct{ io.Reader }{r}, make([]byte, 256<<10)); err != nil {
+		return nil, err
 	}
 	out := Digests{}
 	for name, h := range hashes {

@@ -65,7 +65,7 @@ func verifyFile(ctx context.Context, path, top string, o Options) (*Report, erro
 // judgeOne judges a file that was read; src is the release or stage that it stands in under name, nil when there is none.
 func (v *verifier) judgeOne(ctx context.Context, shown, name string, single *file, src Source) (*Report, error) {
 	r := &Report{Artifact: shown, Scope: ScopeFile, Files: 1}
-	s := subject{name: strings.TrimPrefix(name, stage.FilesFolder+"/"), sha256: single.sha256, bundle: single.bundle, where: shown + stage.BundleSuffix}
+	s := subject{name: strings.TrimPrefix(name, stage.FilesFolder+"/"), sha256: single.sha256, more: single.more, bundle: single.bundle, where: shown + stage.BundleSuffix}
 	r.about(s.name, s.sha256)
 	if s.bundle != nil {
 		r.by(s.name+stage.BundleSuffix, s.bundle.sha256)
@@ -131,6 +131,20 @@ func (v *verifier) readOne(ctx context.Context, name string, open func(name stri
 		return nil, fmt.Errorf("read %s: %w", name+stage.BundleSuffix, err)
 	}
 	out.bundle = v.attestation(data)
+	if out.bundle.header == nil || !out.bundle.header.StatesMore(out.sha256) {
+		return out, nil
+	}
+	again, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer again.Close()
+	if out.more, err = digestsOf(again); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if out.more["sha256"] != out.sha256 {
+		return nil, fmt.Errorf("read %s: it changes while it is read", name)
+	}
 	return out, nil
 }
 
@@ -260,10 +274,10 @@ func (in *surroundings) gate(ctx context.Context, s subject, list *stage.Stage, 
 	}
 	judged := summarised{about: "sha256:" + s.sha256, where: stage.SummaryBundle, found: collected(bundle), version: in.wanted(list), released: s.released}
 	if list != nil {
-		judged.subjects = list.Subjects()
+		judged.subjects = list.Known()
 	}
 	if s.artifact != nil || list == nil {
-		judged.digests = map[string]string{"sha256": s.sha256}
+		judged.digests = s.digests()
 	}
 	if granted {
 		judged.level = &level

@@ -115,16 +115,19 @@ func (in summarised) isAbout(c *Check, subjects []attest.Subject) error {
 
 // differing names a subject that one list has and the other has not, or not so.
 func differing(want, have []attest.Subject) string {
-	sums := map[string]string{}
+	sums := map[string]map[string]string{}
 	for _, s := range have {
-		sums[s.Name] = s.Digest["sha256"]
+		sums[s.Name] = s.Digest
 	}
 	for _, s := range want {
-		switch sum, ok := sums[s.Name]; {
-		case !ok:
+		stated, ok := sums[s.Name]
+		if !ok {
 			return "without " + s.Name
-		case sum != s.Digest["sha256"]:
-			return s.Name + " with sha256:" + sum
+		}
+		for _, a := range slices.Sorted(maps.Keys(s.Digest)) {
+			if sum := stated[a]; sum != s.Digest[a] && (sum != "" || a == "sha256") {
+				return s.Name + " with " + a + ":" + sum
+			}
 		}
 		delete(sums, s.Name)
 	}
@@ -212,7 +215,7 @@ func (d *folder) gate() {
 	}
 	in := summarised{where: stage.SummaryBundle, found: collected(content(d.files[stage.SummaryBundle])), released: d.said != nil}
 	if d.list != nil {
-		in.subjects, in.version = d.list.Subjects(), d.list.Version
+		in.subjects, in.version = d.list.Known(), d.list.Version
 	}
 	if _, level := buildLevels([]string{d.report.Levels["build"]}); level >= 0 {
 		in.level = &level

@@ -61,6 +61,7 @@ func TestGateSummary(t *testing.T) {
 			s.Subjects = append(s.Subjects, attest.Subject{Name: "evil", Digest: s.Subjects[0].Digest})
 		}, "subject-mismatch", "subject-mismatch"},
 		"another digest":              {func(s *vt.Summary) { s.Subjects[0].Digest = map[string]string{"sha256": strings.Repeat("e", 64)} }, "subject-mismatch", "subject-mismatch"},
+		"another digest, too":         {func(s *vt.Summary) { s.Subjects[0].Digest["sha512"] = strings.Repeat("e", 128) }, "subject-mismatch", "subject-mismatch"},
 		"another name":                {func(s *vt.Summary) { s.Subjects[0].Name = "evil" }, "subject-mismatch", "subject-mismatch"},
 		"a subject twice":             {func(s *vt.Summary) { respell(`"name":"`+s.Subjects[1].Name+`"`, `"name":"`+s.Subjects[0].Name+`"`)(s) }, "subject-mismatch", "subject-mismatch"},
 		"another verifier":            {func(s *vt.Summary) { s.Verifier.ID += "2" }, "vsa-verifier-untrusted", "vsa-verifier-untrusted"},
@@ -208,6 +209,13 @@ func TestProjectSummary(t *testing.T) {
 			s.Subjects = slices.DeleteFunc(s.Subjects, func(one attest.Subject) bool { return one.Name == "SHA256SUMS" })
 		}
 	}), stage.SummaryBundle)
+	more := vt.Read(t, w.Release(t, func(d *vt.Draft) {
+		d.Summary = func(s *vt.Summary) {
+			for i := range s.Subjects {
+				s.Subjects[i].Digest["sha512"] = strings.Repeat("e", 128)
+			}
+		}
+	}), stage.SummaryBundle)
 	for name, c := range map[string]struct {
 		file     verify.Digests
 		evidence []byte
@@ -221,6 +229,8 @@ func TestProjectSummary(t *testing.T) {
 		"another version":  {file, bundle, func(o *verify.Options) { o.Version = "v9.9.9" }, "vsa-resource-mismatch"},
 		"enough":           {file, bundle, func(o *verify.Options) { o.MinLevel = 3 }, ""},
 		"another file":     {verify.Digests{"sha256": strings.Repeat("0", 64)}, bundle, nil, "subject-mismatch"},
+		"a wrong SHA-512":  {verify.Digests{"sha256": file["sha256"], "sha512": strings.Repeat("0", 128)}, more, nil, "subject-mismatch"},
+		"its own SHA-512":  {verify.Digests{"sha256": file["sha256"], "sha512": strings.Repeat("e", 128)}, more, nil, ""},
 		"contradicting":    {verify.Digests{"sha256": file["sha256"][1:] + "0"}, bundle, nil, "subject-mismatch"},
 		"nothing":          {file, nil, nil, "bad-json"},
 		"provenance":       {file, vt.Read(t, dir, vt.Archive+stage.BundleSuffix), nil, "no-trusted-signer"},

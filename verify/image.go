@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -278,6 +279,9 @@ func (j *imageJudge) target(ctx context.Context, f *findings, target ocispec.Des
 		var tried findings
 		s.bundle = j.attestation(data)
 		j.report.by(j.name, s.bundle.sha256)
+		if s.more, err = j.more(ctx, target, s.bundle.header); err != nil {
+			return verified{}, false, err
+		}
 		if out, ok = j.provenance(&tried, s); ok || better(tried, best) {
 			best = tried
 		}
@@ -290,7 +294,19 @@ func (j *imageJudge) target(ctx context.Context, f *findings, target ocispec.Des
 		_, ok = j.provenance(&best, s)
 	}
 	f.add(best)
-	return out, j.sbom(f, s, bundles[attest.SPDXType], platform) && ok, nil
+	return out, j.sbom(ctx, f, target, s, bundles[attest.SPDXType], platform) && ok, nil
+}
+
+// more gives all digests of a manifest where a statement names it by another than its SHA-256, too; else nothing.
+func (j *imageJudge) more(ctx context.Context, target ocispec.Descriptor, h *attest.Header) (Digests, error) {
+	if h == nil || !h.StatesMore(target.Digest.Encoded()) {
+		return nil, nil
+	}
+	data, err := readBlob(ctx, j.from, target, maxImageManifest)
+	if err != nil {
+		return nil, err
+	}
+	return digestsOf(bytes.NewReader(data))
 }
 
 // gate judges the summaries of the project's gate that are attached to the index or to one manifest.
@@ -307,10 +323,21 @@ func (j *imageJudge) gate(ctx context.Context, f *findings, target ocispec.Descr
 		in.where = j.name + " (" + platform + ")"
 	}
 	for _, data := range bundles[attest.SummaryType] {
-		in.found = append(in.found, collected(data)...)
+		for _, one := range collected(data) {
+			in.found = append(in.found, one)
+			if one.Bundle == nil || one.Bundle.Envelope == nil {
+				continue
+			}
+			header, _ := attest.DecodeHeader(one.Bundle.Envelope.Payload) // it is judged by itself; here it says what to compute
+			more, err := j.more(ctx, target, header)
+			if err != nil {
+				return err
+			}
+			maps.Copy(in.digests, more)
+		}
 	}
 	if j.list != nil {
-		in.subjects = j.list.Subjects()
+		in.subjects = j.list.Known()
 	}
 	if granted {
 		in.level = &level
@@ -332,7 +359,7 @@ func passes(f findings) (n int) {
 }
 
 // sbom holds that a trusted builder attested a bill of materials, and that it is the one in stage.json.
-func (j *imageJudge) sbom(f *findings, s subject, bundles [][]byte, platform string) bool {
+func (j *imageJudge) sbom(ctx context.Context, f *findings, target ocispec.Descriptor, s subject, bundles [][]byte, platform string) bool {
 	wanted := slices.Contains(j.Evidence, "sbom") || j.list != nil && slices.Contains(j.list.Evidence, "sbom")
 	if !wanted {
 		return true
@@ -345,7 +372,7 @@ func (j *imageJudge) sbom(f *findings, s subject, bundles [][]byte, platform str
 		last := error(&gate.Refusal{Code: "evidence-missing", What: "the image has no bill of materials by a trusted builder", Expected: cmp.Or(pinned, "an SPDX document, attested"), Actual: fmt.Sprintf("%d found", len(bundles)),
 			Fix: "copy the image with its referrers; if the registry has none, have the project stage the release again"})
 		for _, data := range bundles {
-			sum, err := j.sbomOf(data, s.sha256)
+			sum, err := j.sbomOf(ctx, target, data)
 			switch {
 			case err != nil:
 				last = err
@@ -361,7 +388,7 @@ func (j *imageJudge) sbom(f *findings, s subject, bundles [][]byte, platform str
 }
 
 // sbomOf verifies one attested SPDX document, and gives its digest in canonical form.
-func (j *imageJudge) sbomOf(data []byte, sha256 string) (string, error) {
+func (j *imageJudge) sbomOf(ctx context.Context, target ocispec.Descriptor, data []byte) (string, error) {
 	bundle, err := sign.ParseBundle(data)
 	if err != nil {
 		return "", err
@@ -374,8 +401,14 @@ func (j *imageJudge) sbomOf(data []byte, sha256 string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(statement.Subject, func(s attest.Subject) bool { return s.Digest["sha256"] == sha256 }) {
-		return "", &gate.Refusal{Code: "subject-mismatch", What: "the bill of materials speaks of another image", Expected: "sha256:" + sha256, Fix: "find out who attached it, and delete it"}
+	header := attest.Header{Subject: statement.Subject}
+	if known, err := j.more(ctx, target, &header); err != nil {
+		return "", err
+	} else if known != nil && !header.Matches(known) {
+		return "", otherDigest(&header, known)
+	}
+	if len(header.Names(target.Digest.Encoded())) == 0 {
+		return "", &gate.Refusal{Code: "subject-mismatch", What: "the bill of materials speaks of another image", Expected: target.Digest.String(), Fix: "find out who attached it, and delete it"}
 	}
 	canonical, err := attest.Canonical(statement.Predicate)
 	return "sha256:" + digest.Bytes(canonical), err

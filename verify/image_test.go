@@ -39,6 +39,7 @@ type imageDraft struct {
 
 	provenance func(*attest.Provenance)
 	subjects   []ocispec.Descriptor // what the provenance speaks of
+	sha512     string               // of each of them, as the provenance states it, too
 	targets    []ocispec.Descriptor // what it is attached to
 	kind       string               // what its annotation claims
 	signer     *sign.Key
@@ -219,6 +220,9 @@ func (d *imageDraft) provenanceBundle(t *testing.T) []byte {
 	var subjects []attest.Subject
 	for _, s := range d.subjects {
 		subjects = append(subjects, attest.Subject{Name: "age", Digest: sha(s)})
+		if d.sha512 != "" {
+			subjects[len(subjects)-1].Digest["sha512"] = d.sha512
+		}
 	}
 	return vt.Sign(t, d.signer, attest.Statement[attest.Provenance]{Type: attest.StatementType, Subject: subjects, PredicateType: attest.ProvenanceType, Predicate: p})
 }
@@ -362,6 +366,7 @@ var imageRefusals = map[string]struct {
 	"index without":            {code: "attestation-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.targets = d.platforms }},
 	"claimed to be another":    {code: "attestation-missing", change: func(_ *vt.World, d, _ *imageDraft) { d.kind = attest.SPDXType }},
 	"of another image":         {code: "subject-mismatch", change: func(_ *vt.World, d, other *imageDraft) { d.subjects = other.all() }},
+	"with a wrong SHA-512":     {code: "subject-mismatch", change: func(_ *vt.World, d, _ *imageDraft) { d.sha512 = strings.Repeat("e", 128) }},
 	"of the index alone":       {code: "subject-mismatch", change: func(_ *vt.World, d, _ *imageDraft) { d.subjects = d.subjects[:1] }},
 	"by a stranger":            {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.signer = w.Keys["stranger"] }},
 	"by a manager":             {code: "no-trusted-signer", change: func(w *vt.World, d, _ *imageDraft) { d.signer = w.Keys["first"] }},

@@ -82,7 +82,12 @@ func (v *verifier) openStatement(f *findings, content []byte, proofs [][]byte, l
 		step{"release-version-mismatch", func(c *Check) error {
 			return purlVersion(c, statement.Predicate.Purl, v.wanted(list))
 		}},
-		step{"release-name-twice", func(*Check) (err error) { files, err = byName(statement.Subject); return err }},
+		step{"release-name-twice", func(*Check) (err error) {
+			if files, err = byName(statement.Subject); err != nil {
+				return err
+			}
+			return asStaged(statement.Subject, list)
+		}},
 	)
 	return files, ok && v.logged(f, content, v.wanted(list), proofs)
 }
@@ -116,6 +121,22 @@ func byName(subjects []attest.Subject) (map[string]string, error) {
 		files[s.Name] = s.Digest["sha256"]
 	}
 	return files, nil
+}
+
+// asStaged holds that where a release statement has an artifact's SHA-256, it contradicts no other digest that stage.json has of it. That the
+// SHA-256 is right is looked at file by file.
+func asStaged(subjects []attest.Subject, list *stage.Stage) error {
+	if list == nil {
+		return nil
+	}
+	for _, s := range subjects {
+		h := attest.Header{Subject: []attest.Subject{s}}
+		known := subject{sha256: s.Digest["sha256"], artifact: list.Find(s.Name)}.digests()
+		if len(s.Digest) > 1 && !h.Matches(known) {
+			return otherDigest(&h, known)
+		}
+	}
+	return nil
 }
 
 // listed makes the checks of one file against the release statement.

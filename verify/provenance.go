@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 type subject struct {
 	name     string // as people know it
 	sha256   string
+	more     Digests      // other digests of it that were computed
 	bundle   *attestation // nil when there is none
 	where    string       // path of the bundle
 	artifact *stage.Artifact
@@ -78,9 +80,11 @@ func (s subject) found() error {
 
 // matches holds when the statement names this very file, by digest.
 func (s subject) matches(c *Check) error {
-	names := s.bundle.header.Names(s.sha256)
-	if len(names) > 0 {
+	if header := s.bundle.header; len(header.Names(s.sha256)) > 0 {
 		c.Actual = "sha256:" + s.sha256
+		if known := s.digests(); header.StatesMore(s.sha256) && !header.Matches(known) {
+			return otherDigest(header, known)
+		}
 		return nil
 	}
 	r := &gate.Refusal{Code: "subject-mismatch", What: "the provenance speaks of other files than this one", Actual: "sha256:" + s.sha256,
@@ -89,6 +93,29 @@ func (s subject) matches(c *Check) error {
 	for _, sub := range s.bundle.header.Subject {
 		if sub.Name == s.name || strings.HasSuffix(s.name, "/"+sub.Name) || strings.HasSuffix(sub.Name, "/"+s.name) {
 			r.What, r.Expected = "the file is not the one that was built under this name", "sha256:"+sub.Digest["sha256"]
+		}
+	}
+	return r
+}
+
+// digests are all that are known of the file: those that were computed, and what stage.json says of a file with this SHA-256.
+func (s subject) digests() Digests {
+	out := Digests{"sha256": s.sha256}
+	if s.artifact != nil && s.artifact.SHA256 == s.sha256 && s.artifact.SHA512 != "" {
+		out["sha512"] = s.artifact.SHA512
+	}
+	maps.Copy(out, s.more)
+	return out
+}
+
+// otherDigest refuses a statement that has the file's SHA-256 and contradicts another digest of it.
+func otherDigest(h *attest.Header, known Digests) error {
+	r := &gate.Refusal{Code: "subject-mismatch", What: "the statement has the file's SHA-256, and another digest that is not the file's", Fix: "do not use this file until it is known why: whoever signed this did not compute both from one file"}
+	for _, s := range h.Subject {
+		for a, stated := range s.Digest {
+			if s.Digest["sha256"] == known["sha256"] && known[a] != "" && known[a] != stated {
+				r.Expected, r.Actual = a+":"+stated, a+":"+known[a]
+			}
 		}
 	}
 	return r

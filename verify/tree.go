@@ -41,6 +41,7 @@ type file struct {
 	name    string // slash-separated, below the folder
 	size    int64
 	sha256  string
+	more    Digests      // others, where something that was signed states them
 	content []byte       // of the files that are read further: stage.json, sign-offs, checksums, the release statement
 	bundle  *attestation // of the other files that end in .sigstore.json
 }

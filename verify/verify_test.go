@@ -3,12 +3,15 @@ package verify_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha512"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -397,6 +400,12 @@ func TestBadReleasesAreRefused(t *testing.T) {
 				return s
 			}
 		}},
+		"statement names another digest, too": {"subject-mismatch", func(d *vt.Draft) {
+			d.Statement = func(s []attest.Subject) []attest.Subject {
+				s[slices.IndexFunc(s, func(s attest.Subject) bool { return s.Name == vt.Archive })].Digest["sha512"] = strings.Repeat("0", 128)
+				return s
+			}
+		}},
 		"stage lists another digest": {"stage-artifact-mismatch", listed(func(a *stage.Artifact) { a.SHA256 = strings.Repeat("0", 64) })},
 		"stage lists another size":   {"stage-artifact-mismatch", listed(func(a *stage.Artifact) { a.Size++ })},
 		"SHA512SUMS disagrees":       {"checksum-mismatch", listed(func(a *stage.Artifact) { a.SHA512 = strings.Repeat("0", 128) })},
@@ -771,5 +780,41 @@ func TestNoRegularFile(t *testing.T) {
 	t.Parallel()
 	if _, err := verify.File(t.Context(), os.DevNull, verify.Options{TrustFile: vt.NewWorld(t).TrustFile}); gate.Code(err) != "usage" {
 		t.Errorf("a device: %v", err)
+	}
+}
+
+// A statement that has a file's SHA-256, and another digest that is not the file's, is refused: for a release, a file in it and a file alone.
+func TestEveryStatedDigestCounts(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	sum := sha512.Sum512([]byte("an archive"))
+	for name, tt := range map[string]struct{ code, sha512 string }{
+		"right":  {"", hex.EncodeToString(sum[:])},
+		"wrong":  {"subject-mismatch", strings.Repeat("e", 128)},
+		"absent": {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sha := digest.Bytes([]byte("an archive"))
+			release := w.Release(t, func(d *vt.Draft) {
+				d.Payload = func(p []byte) []byte {
+					if tt.sha512 == "" {
+						return p
+					}
+					return bytes.ReplaceAll(p, []byte(`"sha256":"`+sha+`"`), []byte(`"sha256":"`+sha+`","sha512":"`+tt.sha512+`"`))
+				}
+			})
+			alone := t.TempDir()
+			for _, name := range []string{vt.Archive, vt.Archive + stage.BundleSuffix} {
+				vt.Write(t, alone, name, vt.Read(t, release, name))
+			}
+			for where, r := range map[string]*verify.Report{
+				"folder": dir(t, release, options(w)), "file in release": file(t, filepath.Join(release, vt.Archive), options(w)), "file alone": file(t, filepath.Join(alone, vt.Archive), options(w)),
+			} {
+				if got := gate.Code(r.Err()); got != tt.code {
+					t.Errorf("%s: %v, want %q", where, r.Err(), tt.code)
+				}
+			}
+		})
 	}
 }

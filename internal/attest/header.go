@@ -51,6 +51,11 @@ func (h *Header) Matches(digests map[string]string) bool {
 	})
 }
 
+// StatesMore reports whether a subject with this SHA-256 (lower-case hex) is named by another digest besides.
+func (h *Header) StatesMore(sha256 string) bool {
+	return slices.ContainsFunc(h.Subject, func(s Subject) bool { return s.Digest["sha256"] == sha256 && len(s.Digest) > 1 })
+}
+
 // Names gives the names of the subjects with this SHA-256 (lower-case hex). Subjects are matched by digest alone.
 func (h *Header) Names(sha256 string) []string {
 	var names []string

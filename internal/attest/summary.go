@@ -111,12 +111,13 @@ func SameSubjects(a, b []Subject) bool {
 	if len(a) != len(b) {
 		return false
 	}
-	known := make(map[string]string, len(a))
+	known := make(map[string]map[string]string, len(a))
 	for _, s := range a {
-		known[s.Name] = s.Digest["sha256"]
+		known[s.Name] = s.Digest
 	}
 	for _, s := range b {
-		if sum, ok := known[s.Name]; !ok || sum != s.Digest["sha256"] {
+		digests, ok := known[s.Name]
+		if one := (Header{Subject: []Subject{s}}); !ok || digests["sha256"] != s.Digest["sha256"] || !one.Matches(digests) {
 			return false
 		}
 		delete(known, s.Name)

@@ -164,6 +164,7 @@ const (
 	kindEvidence   = "evidence"
 	kindChecksums  = "checksums"
 	kindSignOffs   = "sign-offs"
+	kindLog        = "transparency log"
 )
 
 // kindOf tells the kind of evidence that a check is about.
@@ -173,6 +174,8 @@ func kindOf(c verify.Check) string {
 		return kindTrust
 	case "sign-off-missing":
 		return kindSignOffs
+	case "log-proof-missing", "log-proof-invalid", "log-entry-mismatch":
+		return kindLog
 	case "evidence-missing":
 		return kindEvidence
 	case "checksum-mismatch":

@@ -18,7 +18,7 @@ type summaryFlags struct{ release.SummaryOptions }
 
 func (f *summaryFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.Out, "vsa-out", "", "write a verification summary of the verdict to this file")
-	cmd.Flags().StringVar(&f.Key, "vsa-key", "", "private key that signs it")
+	cmd.Flags().StringVar(&f.Key, "vsa-key", "", "key that signs it: a file, or a service's URI")
 	cmd.Flags().StringVar(&f.Verifier, "vsa-verifier", "", "URI of whoever issues it")
 	cmd.Flags().StringVar(&f.Resource, "vsa-resource", "", "URI of what was verified (default: the release's)")
 }

@@ -45,6 +45,35 @@ func (s *staged) mendable(err error, file string) error {
 	return &own
 }
 
+// published gives a refusal of what production holds the fix for those who can promote and release; those of verification are for who downloads.
+func (c *Candidate) published(err error, to store.ReleaseLayout) error {
+	r, ok := asRefusal(err)
+	if !ok {
+		return err
+	}
+	own := *r
+	again := "sello promote " + c.Path
+	if strings.HasPrefix(r.Code, "log-") {
+		again = "sello release " + c.Path
+	}
+	if name := r.Where; name != "" {
+		own.Where = store.Place(to.Bucket, to.File(name))
+	}
+	switch {
+	case r.Where == stage.ReleaseBundle:
+		own.Fix = "find out who changed it, and put it back as it was: a published statement is never replaced"
+	case strings.HasSuffix(r.Code, "-missing") && slices.Contains(damageCodes, r.Code), r.Code == "vsa-missing", r.Code == "log-proof-missing":
+		own.Fix = again + "   # puts back what is missing"
+	case r.Code == "release-file-extra":
+		own.Fix = "find out who put it there, and remove " + own.Where
+	case slices.Contains(damageCodes, r.Code), r.Code == "vsa-mismatch", r.Code == "log-proof-invalid", r.Code == "log-entry-mismatch":
+		own.Fix = "find out who changed it; then remove " + own.Where + " and run: " + again
+	default:
+		return err
+	}
+	return &own
+}
+
 // inStage gives the object's name of a file that a verdict names, by its path in the stage or among its files.
 func (s *staged) inStage(where string) string {
 	name := strings.TrimSuffix(where, stage.BundleSuffix)

@@ -60,6 +60,23 @@ func (p inputPolicy) ruleFor(in input) *inputRule {
 // unused refuses rules of the released definition that are about none of the inputs: a name with a typing mistake would protect nothing.
 // The rule for every input may have nothing left; those of the branch's tip may be about inputs that came later.
 func (all *inputPolicies) unused(inputs []input) error {
+	return all.without(inputs, func(string) bool { return true })
+}
+
+// hopeless refuses rules that nothing can match, by what a plan names alone: fetched says that toolchains and modules come to that, and the path of
+// a module has a dot in its first element (Go modules reference, Module paths).
+func (all *inputPolicies) hopeless(planned []input, fetched bool) error {
+	return all.without(planned, func(pattern string) bool {
+		first, _, _ := strings.Cut(pattern, "/")
+		if fetched {
+			return pattern != toolchainName && !strings.ContainsAny(pattern, "*:") && !strings.Contains(first, ".")
+		}
+		return !strings.ContainsAny(first, "*:") // a package URL is known when the image is fetched
+	})
+}
+
+// without refuses rules that none of the inputs matches, where that is decided for the rule's pattern.
+func (all *inputPolicies) without(inputs []input, decided func(pattern string) bool) error {
 	if all.partial || len(all.all) == 0 || !strings.HasSuffix(all.all[0].where, all.trees[0].at) {
 		return nil
 	}
@@ -76,7 +93,7 @@ func (all *inputPolicies) unused(inputs []input) error {
 	}
 	var errs []error
 	for _, r := range policy.rules {
-		if !used[r.Match] {
+		if !used[r.Match] && decided(r.Match) {
 			errs = append(errs, &gate.Refusal{Code: "input-rule-unused", Class: gate.Usage, Where: r.where, What: fmt.Sprintf("the rule %q is about no input of the build, or a rule before it takes them all", r.Match),
 				Expected: "a pattern of one of " + strings.Join(names, ", ") + more(len(inputs)-len(names)), Actual: fmt.Sprintf("%q", r.Match), Fix: "correct match:, or remove the rule"})
 		}
@@ -280,7 +297,7 @@ func (p *Project) foresee(ctx context.Context, plan *build.Plan, all *inputPolic
 		decided = append(decided, j)
 	}
 	out.Judged = decided
-	return out, out.Err()
+	return out, errors.Join(out.Err(), all.hopeless(inputs, len(later) > 0))
 }
 
 // inputsBefore is inputsStep once more before a release. What is released stays so.

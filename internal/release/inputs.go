@@ -128,13 +128,20 @@ type JudgedInput struct {
 	refusal *gate.Refusal
 }
 
-// Err gives the refusals of what has to be accepted and was not.
+// Err gives the refusals of what has to be accepted and was not: each reason once, where the rules of the released commit and those of the
+// branch's tip give the same.
 func (r *Inputs) Err() error {
 	var all []error
+	said := map[string]bool{}
 	for _, j := range r.Judged {
-		if j.refusal != nil && j.Mode != definition.InputWarn {
+		if j.refusal == nil || j.Mode == definition.InputWarn {
+			continue
+		}
+		reason := fmt.Sprintf("%q", []string{j.Name, j.Digest, j.Policy, j.Code, j.Reason, j.refusal.Expected, j.refusal.Actual})
+		if !said[reason] {
 			all = append(all, j.refusal)
 		}
+		said[reason] = true
 	}
 	return errors.Join(all...)
 }

@@ -352,6 +352,7 @@ func TestInputRules(t *testing.T) {
 		"one image":               {[]definition.InputRule{rule("Registry.example/base", "")}, "", "", 3, map[string]int{"SLSA_BUILD_LEVEL_3": 1, "SLSA_BUILD_LEVEL_UNEVALUATED": 3}},
 		"by package URL":          {[]definition.InputRule{rule("pkg:oci/base@*", "")}, "", "", 3, map[string]int{"SLSA_BUILD_LEVEL_3": 1, "SLSA_BUILD_LEVEL_UNEVALUATED": 3}},
 		"a typing mistake":        {[]definition.InputRule{rule("registry.example/bsae", "")}, "", "input-rule-unused", 4, nil},
+		"a mistyped word":         {[]definition.InputRule{rule("toolchian", "")}, "", "input-rule-unused", 4, nil},
 		"a tag":                   {[]definition.InputRule{rule("registry.example/base:12", "")}, "", "input-rule-unused", 4, nil},
 		"shadowed":                {[]definition.InputRule{rule("registry.example/*", ""), rule("registry.example/base", "warn")}, "", "input-rule-unused", 3, nil},
 		"the machine's toolchain": {[]definition.InputRule{rule("toolchain", "")}, "input-evidence-missing", "", 3, nil},
@@ -380,6 +381,12 @@ func TestInputRules(t *testing.T) {
 				if diff := cmp.Diff(c.levels, r.levels()); diff != "" {
 					t.Error(diff)
 				}
+			}
+			if got := gate.Code(held.hopeless([]input{base()}, true)); got != c.unused && name == "a mistyped word" || got != "" && c.unused == "" {
+				t.Errorf("before anything is fetched: %q", got)
+			}
+			if got := gate.Code(held.hopeless([]input{base()}, false)); name == "a typing mistake" && got != c.unused || name == "one image" && got != "" {
+				t.Errorf("where nothing else is fetched: %q", got)
 			}
 			held.partial = true
 			if err := held.unused(all); err != nil {
@@ -410,6 +417,34 @@ func TestInputsOfTwoPolicies(t *testing.T) {
 		}
 		if want == "" && r.levels()["SLSA_BUILD_LEVEL_2"] != 1 {
 			t.Errorf("%s: %v", second, r.levels())
+		}
+	}
+}
+
+// What the rules of two commits refuse for one reason is said once, and names digests as they are written everywhere.
+func TestInputRefusedTwice(t *testing.T) {
+	t.Parallel()
+	ours := newPublisher(t)
+	p, from := repository(t, map[string]string{"p.yaml": ours.granting(3), "q.yaml": ours.granting(3), "about-another.jsonl": ours.built(strings.Repeat("e", 64))})
+	for second, want := range map[string]int{"p.yaml": 1, "q.yaml": 2} {
+		held := &inputPolicies{trees: []tree{from}}
+		for _, file := range []string{"p.yaml", second} {
+			policy, err := p.inputPolicy(t.Context(), []definition.InputRule{{Match: "*", Policy: file, Evidence: []string{"about-another.jsonl"}}}, from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held.all = append(held.all, policy)
+		}
+		r, err := held.judge(t.Context(), []input{base()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := r.Err().Error()
+		if got := strings.Count(text, "does not hold to"); got != want {
+			t.Errorf("%s: said %d times, want %d: %s", second, got, want, text)
+		}
+		if r.Judged[0].Code != "subject-mismatch" || strings.Contains(text, "map[") || !strings.Contains(text, "sha256:"+strings.Repeat("e", 64)) {
+			t.Errorf("%s: %s: %s", second, r.Judged[0].Code, text)
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 // SummaryOptions say who issues a verification summary of a verdict, and how.
 type SummaryOptions struct {
 	Out      string // file to be written; .intoto.jsonl and .intoto.json are plain envelopes, any other is a Sigstore bundle
-	Key      string // private key file
+	Key      string // private key file, file of this machine that says with what is signed (NAME.yaml), or URI of a key with a service
 	Ask      sign.Passphrase
 	Verifier string       // URI of whoever issues
 	Resource string       // URI of what was verified; "" is the release's package URL
@@ -38,10 +38,10 @@ type SummaryOptions struct {
 // Check refuses options that cannot lead to a summary, before anything is verified.
 func (o SummaryOptions) Check() error {
 	if o.Key == "" || o.Verifier == "" {
-		return usageRefusal("vsa-options", "--vsa-out "+o.Out, "a verification summary is signed, and says by whom", "add --vsa-key KEY-FILE and --vsa-verifier https://…")
+		return usageRefusal("vsa-options", "--vsa-out "+o.Out, "a verification summary is signed, and says by whom", "add --vsa-key KEY and --vsa-verifier https://…")
 	}
-	if info, err := os.Stat(o.Key); err != nil || info.IsDir() {
-		return usageRefusal("key-missing", o.Key, "there is no such key file", "give the path of a private key: sello key list names those of this machine")
+	if info, err := os.Stat(o.Key); !isKeyURI(o.Key) && (err != nil || info.IsDir()) {
+		return usageRefusal("key-missing", o.Key, "there is no such key file", "give the path of a private key, or the URI of one with a service: sello key list names those of this machine")
 	}
 	for flag, uri := range map[string]string{"--vsa-verifier": o.Verifier, "--vsa-resource": o.Resource} {
 		if u, err := url.Parse(uri); uri != "" && (err != nil || u.Scheme == "") {
@@ -68,7 +68,7 @@ func IssueSummary(ctx context.Context, r *verify.Report, o SummaryOptions) error
 	if err != nil {
 		return err
 	}
-	key, err := sign.ReadKeyFile(o.Key, o.Ask)
+	key, err := signerAt(ctx, o.Key, o.Ask)
 	if err != nil {
 		return err
 	}

@@ -117,15 +117,31 @@ func (k Keys) Signer(ctx context.Context, t *trust.Trust, role, as string) (iden
 	}
 	owner, ok := t.ByKeyID(signer.KeyID())
 	if !ok || !t.HasRole(owner, role) {
-		actual := "a key that " + TrustFile + " does not know"
-		if ok {
-			actual = "the key of " + owner + ", which has not the role"
+		r := &gate.Refusal{Code: "signer-not-trusted", Where: k.file(as), What: "this key may not act as " + role, Expected: "the key of " + orNone(t.Role(role))}
+		_, other := t.Identities[as]
+		switch {
+		case ok:
+			r.Actual = "the key of " + owner + ", who has not the role"
+			r.Fix = "sign with a key that has it, or have " + TrustFile + " on the release branch give " + owner + " the role: sello key trust " + owner + " --role " + role
+		case other:
+			r.Actual = "another key than the one that " + TrustFile + " has for " + as
+			r.Fix = "put the private key that belongs to " + as + " in " + TrustFile + " in this file's place; if that is lost, make one under another name (sello key new NAME --role " + role + "), and have it reviewed"
+		default:
+			r.Actual = "a key that " + TrustFile + " does not know"
+			r.Fix = "sign with another key, or have this one added to " + TrustFile + " on the release branch: sello key trust " + as + " --role " + role
 		}
-		return "", nil, &gate.Refusal{Code: "signer-not-trusted", Where: k.Path(as), What: "this key may not act as " + role,
-			Expected: "the key of " + orNone(t.Role(role)), Actual: actual,
-			Fix: "use another key, or add this one to " + TrustFile + " on the release branch (sello key trust " + as + " --role " + role + ")"}
+		return "", nil, r
 	}
 	return owner, signer, nil
+}
+
+// file is where this machine says how to sign as identity: a private key, or where one is.
+func (k Keys) file(identity string) string {
+	path := k.signerPath(identity)
+	if _, err := os.Lstat(path); err == nil {
+		return path
+	}
+	return k.Path(identity)
 }
 
 func orNone(names []string) string {

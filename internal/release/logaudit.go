@@ -1,6 +1,7 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type LogAudit struct {
 
 	Checkpoint []byte `json:"checkpoint"` // to be kept, and compared with later
 	bad        []error
-	verifiers  bool // releases of the project have verification summaries
+	channels   map[string]string // of releases, by version: which markers they moved
 }
 
 // Err is everything that was found wrong, joined.
@@ -60,7 +61,7 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	if err != nil {
 		return nil, err
 	}
-	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}, verifiers: len(t.Verifiers) > 0}
+	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}, channels: map[string]string{}}
 	for _, name := range t.Role(trust.RoleLog) {
 		if key, ok := t.PublicKey(name); ok {
 			line, err := tlog.VerifierKey(l.Origin, key)
@@ -130,7 +131,7 @@ func (a *LogAudit) extends(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 
 // release holds one release to the log, and takes what is of it out of logged.
 func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, infos []store.Info, logged map[tlog.Entry]bool, t *trust.Trust) error {
-	good, late, err := a.files(ctx, to, infos, t)
+	good, err := a.files(ctx, to, infos, t)
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 			return err
 		}
 		e := tlog.Entry{Project: to.Project, Version: to.Version, File: name, SHA256: digest.Bytes(data)}
-		if !logged[e] && (name != stage.SummaryBundle || !late) {
+		if !logged[e] {
 			good = false
 			a.refuse("log-release-unlogged", info.Name, "this is in production, and the transparency log does not know it", e.String(), "",
 				"if the project released it, have it released again: sello release; else find out who put it there, and do not use it")
@@ -169,34 +170,37 @@ func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 	return nil
 }
 
-// files compares the names of a release's files with those that its statement lists: their content is for sello verify. late is true for a
-// release of before the project had a verifier: a summary may have been put beside it since.
-func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []store.Info, t *trust.Trust) (good, late bool, err error) {
+// files compares the names of a release's files with those that its statement lists: their content is for sello verify. Beside a release of
+// before the project had a verifier the gate may have put a summary since, which then is in the log.
+func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []store.Info, t *trust.Trust) (good bool, err error) {
 	data, err := readObject(ctx, to.Bucket, to.Statement(), sign.MaxBundle)
 	if err != nil {
-		return false, false, err
+		return false, err
 	}
 	said, err := statedFiles(data, t)
 	if err != nil {
 		a.bad = append(a.bad, fmt.Errorf("%s: %w", to.Statement(), err))
-		return false, false, nil
+		return false, nil
 	}
 	_, summed := said[stage.SummaryBundle]
-	good, late = true, a.verifiers && !summed
+	good = true
+	late := len(t.Verifiers) > 0 && !summed
+	if late {
+		if good, err = a.latePlain(ctx, to, infos); err != nil {
+			return false, err
+		}
+	}
 	for _, info := range infos {
 		name := strings.TrimPrefix(info.Name, to.Prefix())
 		if late && verify.IsSummary(name) {
 			continue
 		}
-		if sum := said[name]; sum != "" && name == stage.SummaryPlain { // signed, and no entry of the log
-			data, err := readObject(ctx, to.Bucket, info.Name, sign.MaxBundle)
+		if limit := readWhole[name]; said[name] != "" && limit > 0 {
+			same, err := a.same(ctx, to, name, said[name], limit)
 			if err != nil {
-				return false, false, err
+				return false, err
 			}
-			if digest.Bytes(data) != sum {
-				good = false
-				a.refuse("log-release-missing", info.Name, "a file of the release was changed", "sha256:"+sum, "sha256:"+digest.Bytes(data), "put it back as it was")
-			}
+			good = good && same
 		}
 		if _, listed := said[name]; !listed && name != stage.ReleaseBundle && name != tlog.ProofFile {
 			good = false
@@ -210,10 +214,71 @@ func (a *LogAudit) files(ctx context.Context, to store.ReleaseLayout, infos []st
 			a.refuse("log-release-missing", to.File(name), "a file of the release is not there any more", name, "", "put it back as it was")
 		}
 	}
-	return good, late, nil
+	return good, nil
 }
 
-// strangers refuses folders beside the releases that are none, and markers that name no release.
+// readWhole are files of a release that are no entries of the log, and are held to the release statement: what is signed, and what says which
+// markers the release moved.
+var readWhole = map[string]int64{stage.SummaryPlain: sign.MaxBundle, stage.FileName: stage.MaxSize}
+
+// same holds a file of a release to the digest that its statement has, and takes the channel out of stage.json.
+func (a *LogAudit) same(ctx context.Context, to store.ReleaseLayout, name, sum string, limit int64) (bool, error) {
+	data, err := readObject(ctx, to.Bucket, to.File(name), limit)
+	if err != nil {
+		return false, err
+	}
+	if digest.Bytes(data) != sum {
+		a.refuse("log-release-missing", to.File(name), "a file of the release was changed", "sha256:"+sum, "sha256:"+digest.Bytes(data), "put it back as it was")
+		return false, nil
+	}
+	if name != stage.FileName {
+		return true, nil
+	}
+	list, err := stage.Decode(data)
+	if err != nil {
+		a.bad = append(a.bad, fmt.Errorf("%s: %w", to.File(name), err))
+		return false, nil
+	}
+	a.channels[to.Version] = list.Channel
+	return true, nil
+}
+
+// newest gives the release that a marker has to name: of those that move it, the newest. "" when there is none.
+func (a *LogAudit) newest(marker string) string {
+	out := ""
+	for _, version := range a.Releases {
+		if slices.Contains(store.Markers(version, a.channels[version]), marker) && (out == "" || store.Older(out, version)) {
+			out = version
+		}
+	}
+	return out
+}
+
+// latePlain holds the plain form of a summary that the release statement does not name to the bundle beside it: the log has the bundle.
+func (a *LogAudit) latePlain(ctx context.Context, to store.ReleaseLayout, infos []store.Info) (good bool, err error) {
+	if !slices.ContainsFunc(infos, func(i store.Info) bool { return i.Name == to.PlainVSA() }) {
+		return true, nil
+	}
+	found, err := readObject(ctx, to.Bucket, to.PlainVSA(), sign.MaxBundle)
+	if err != nil {
+		return false, err
+	}
+	want := "no such file"
+	switch bundle, err := readObject(ctx, to.Bucket, to.VSA(), sign.MaxBundle); {
+	case err == nil:
+		plain, err := sign.Plain(bundle)
+		if err == nil && bytes.Equal(plain, found) {
+			return true, nil
+		}
+		want = "the envelope in " + stage.SummaryBundle
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	}
+	a.refuse("log-release-unlogged", to.PlainVSA(), "this is in production, and is not what the transparency log knows", want, "sha256:"+digest.Bytes(found), "find out who put it there, and remove it; sello promote makes it again")
+	return false, nil
+}
+
+// strangers refuses folders beside the releases that are none, and markers that name no release, or an older one than they have to.
 func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string, infos []store.Info, known map[string]bool) error {
 	seen := map[string]bool{}
 	for _, info := range infos {
@@ -227,9 +292,14 @@ func (a *LogAudit) strangers(ctx context.Context, b store.Bucket, project string
 			continue
 		}
 		version, err := store.ReadMarker(ctx, b, project, name)
-		if err != nil {
+		switch newest := a.newest(name); {
+		case err != nil:
 			a.bad = append(a.bad, err)
-		} else if version != "" && !slices.Contains(a.Releases, version) {
+		case version == "":
+		case newest != "" && store.Older(version, newest) && slices.Contains(a.Releases, version):
+			a.refuse("log-marker-old", info.Name, "a marker names an older version than the newest that was released to it", newest, version,
+				"if "+newest+" is being released just now, wait, or have it released again, which moves the marker: sello release "+newest+"; else find out who turned it back")
+		case !slices.Contains(a.Releases, version):
 			a.refuse("log-release-unlogged", info.Name, "a marker names a version that is no release in the log", orText(strings.Join(a.Releases, ", "), "no version"), version, "find out who moved it; sello release moves markers to releases that are good")
 		}
 	}

@@ -63,6 +63,9 @@ func askProduction(ctx context.Context, b store.Bucket, t *trust.Trust, logged m
 		}
 		out.releases = append(out.releases, store.ReleaseRef{ReleaseLayout: at, Promoted: true, Released: true})
 		names[at.File(tlog.ProofFile)] = true
+		if len(t.Verifiers) > 0 { // one may have been made after the statement
+			names[at.VSA()], names[at.PlainVSA()] = true, true
+		}
 		stated, _ := statedFiles(data, t) // the audit says what is wrong with it
 		for name := range stated {
 			if !stage.IsImageName(name) && store.CheckName(at.File(name)) == nil {

@@ -97,7 +97,7 @@ func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
 			if err := p.copyFiles(ctx, s, to, e.Counted, promised, out); err != nil {
 				return err
 			}
-			if err := p.publishSummary(ctx, c, s, to, verifier, found, promised); err != nil {
+			if err := p.publishSummary(ctx, c, s, to, verifier, found, promised, out); err != nil {
 				return err
 			}
 			return copyList(ctx, s, to, out)
@@ -146,13 +146,18 @@ func (p *Project) copyFiles(ctx context.Context, s *staged, to store.ReleaseLayo
 // copyList copies stage.json.
 func copyList(ctx context.Context, s *staged, to store.ReleaseLayout, out *Promoted) error {
 	done, err := store.CopyDigest(ctx, to.Bucket, to.StageFile(), digest.Sums{Size: int64(len(s.bytes)), SHA256: digest.Bytes(s.bytes)}, s.Bucket, s.StageFile())
+	out.count(done)
+	return err
+}
+
+// count counts a file that was published, or was there.
+func (p *Promoted) count(done store.Done) {
 	switch done {
 	case store.Written:
-		out.Copied++
+		p.Copied++
 	case store.AlreadyThere:
-		out.Present++
+		p.Present++
 	}
-	return err
 }
 
 // promisedFiles gives the SHA-256 of each file that the release statement names, or nil when there is none yet.
@@ -205,7 +210,7 @@ func (p *Project) checkPublished(ctx context.Context, c *Candidate, to store.Rel
 	if err != nil {
 		return err
 	}
-	return report.Err()
+	return c.published(report.Err(), to)
 }
 
 // names gives the managers whose sign-offs count.

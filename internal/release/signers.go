@@ -84,6 +84,21 @@ func (k Keys) open(ctx context.Context, t *trust.Trust, identity string) (sign.S
 	return k.keyless(t, identity, path, f.Keyless)
 }
 
+// isKeyURI reports whether a key is named by URI: it is with a service.
+func isKeyURI(name string) bool { return strings.Contains(name, "://") }
+
+// signerAt opens the signer that a user names without an identity: a private key file, a file that says with what is signed (pkcs11: or kms:; who a
+// certificate names, only a trust file says), or the URI of a key with a service.
+func signerAt(ctx context.Context, name string, ask sign.Passphrase) (sign.Signer, error) {
+	if isKeyURI(name) {
+		return kms.Open(ctx, name)
+	}
+	if identity, ok := strings.CutSuffix(filepath.Base(name), signerSuffix); ok {
+		return Keys{Dir: filepath.Dir(name), Ask: ask}.open(ctx, &trust.Trust{}, identity)
+	}
+	return sign.ReadKeyFile(name, ask)
+}
+
 // signerPath is of the file that says with what an identity signs.
 func (k Keys) signerPath(identity string) string {
 	return filepath.Join(k.Dir, identity+signerSuffix)

@@ -83,7 +83,7 @@ func (c *Candidate) at(file string) string {
 // publishSummary publishes what the gate found, where there is somebody to say it: as a bundle, and the same envelope by itself. What is there already, by a verifier and with
 // the same claims, stays; until the release is made its inputs have to be those that count now, since a sign-off may have been given anew. promised is what
 // the release statement names, nil while there is none.
-func (p *Project) publishSummary(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, as *gateVerifier, found *gateResult, promised map[string]string) error {
+func (p *Project) publishSummary(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout, as *gateVerifier, found *gateResult, promised map[string]string, out *Promoted) error {
 	if as == nil {
 		return nil
 	}
@@ -103,7 +103,8 @@ func (p *Project) publishSummary(ctx context.Context, c *Candidate, s *staged, t
 				Fix: "find out who made it; while the release is not made yet, remove it with " + stage.SummaryPlain + " and promote again"}
 		}
 		if promised != nil || slices.EqualFunc(said.Predicate.InputAttestations, statement.Predicate.InputAttestations, sameResource) {
-			return putPlain(ctx, to, bundle, promised != nil)
+			out.count(store.AlreadyThere)
+			return putPlain(ctx, to, bundle, promised != nil, out)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
@@ -121,12 +122,13 @@ func (p *Project) publishSummary(ctx context.Context, c *Candidate, s *staged, t
 	if err := to.Bucket.Put(ctx, to.VSA(), bytes.NewReader(bundle), store.PutOptions{ContentType: "application/json"}); err != nil {
 		return fmt.Errorf("publish verification summary: %w", err)
 	}
-	return putPlain(ctx, to, bundle, false)
+	out.count(store.Written)
+	return putPlain(ctx, to, bundle, false, out)
 }
 
 // putPlain puts the envelope of the summary beside its bundle. One that is there and another is of a run that broke off, or of an earlier
 // sign-off; once the release is made it is refused.
-func putPlain(ctx context.Context, to store.ReleaseLayout, bundle []byte, released bool) error {
+func putPlain(ctx context.Context, to store.ReleaseLayout, bundle []byte, released bool, out *Promoted) error {
 	plain, err := sign.Plain(bundle)
 	if err != nil {
 		return err
@@ -134,6 +136,7 @@ func putPlain(ctx context.Context, to store.ReleaseLayout, bundle []byte, releas
 	old, err := readObject(ctx, to.Bucket, to.PlainVSA(), sign.MaxBundle)
 	switch {
 	case err == nil && bytes.Equal(old, plain):
+		out.count(store.AlreadyThere)
 		return nil
 	case err == nil && released:
 		return &gate.Refusal{Code: "vsa-mismatch", Where: to.PlainVSA(), What: "this is not the envelope of the verification summary beside it", Expected: "sha256:" + digest.Bytes(plain), Actual: "sha256:" + digest.Bytes(old),
@@ -141,6 +144,7 @@ func putPlain(ctx context.Context, to store.ReleaseLayout, bundle []byte, releas
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
+	out.count(store.Written)
 	return to.Bucket.Put(ctx, to.PlainVSA(), bytes.NewReader(plain), store.PutOptions{ContentType: "application/jsonl"})
 }
 

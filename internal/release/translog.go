@@ -49,7 +49,7 @@ func (p *Project) logSigner(ctx context.Context, t *trust.Trust) (sign.Holder, e
 }
 
 // enterLog adds all that is signed of the release to the transparency log, the release statement last, and publishes the proof that
-// it is there. Before, the log has to be what it was when this checkout saw it last.
+// it is there. A summary that the gate made after that is added later. Before, the log has to be what it was when this checkout saw it last.
 func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLayout, key sign.Holder) error {
 	l, err := openLog(to.Bucket, c.Trust)
 	if err != nil || l == nil {
@@ -72,14 +72,20 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 		if err == nil {
 			err = proof.Proves(to.Project, to.Version, stage.ReleaseBundle, digest.Bytes(statement))
 		}
+		if err != nil {
+			return c.published(at(err, tlog.ProofFile), to)
+		}
 		if err == nil {
 			err = l.Extends(ctx, now, proof.Checkpoint)
+		}
+		if err == nil {
+			err = p.enterLate(ctx, c, l, now, proof, to, key, statement)
 		}
 		return err
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	entries, err := logEntries(c.Trust, to, statement)
+	entries, err := logEntries(ctx, c.Trust, to, statement)
 	if err != nil {
 		return err
 	}
@@ -88,7 +94,45 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 		return err
 	}
 	last := len(entries) - 1
-	proof, err := l.Prove(ctx, now, first+int64(last), entries[last])
+	return p.putProof(ctx, l, now, first+int64(last), entries[last], to, true)
+}
+
+// enterLate adds the summary of a release that is in the log already, where the gate made one since, and renews the proof: its checkpoint
+// then has all that is signed of the release.
+func (p *Project) enterLate(ctx context.Context, c *Candidate, l *tlog.Log, now *tlog.Checkpoint, proof *tlog.Proof, to store.ReleaseLayout, key sign.Holder, statement []byte) error {
+	files, err := statedFiles(statement, c.Trust)
+	if err != nil {
+		return err
+	}
+	late, err := lateSummary(ctx, c.Trust, to, files)
+	if err != nil || late == nil {
+		return err
+	}
+	index, at := int64(0), int64(-1)
+	for e, err := range l.All(ctx, now) {
+		if err != nil {
+			return err
+		}
+		if e == *late {
+			at = index
+			break
+		}
+		index++
+	}
+	switch {
+	case at >= 0 && at < proof.Checkpoint.Size:
+		return nil
+	case at < 0:
+		if _, now, err = l.Append(ctx, key.Public(), func(m []byte) ([]byte, error) { return key.Sign(ctx, m) }, []tlog.Entry{*late}); err != nil {
+			return err
+		}
+	}
+	return p.putProof(ctx, l, now, proof.Index, proof.Entry, to, false)
+}
+
+// putProof publishes the proof that an entry is in the log as now has it. first says that there was none: then one that somebody else has put there stays.
+func (p *Project) putProof(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, index int64, e tlog.Entry, to store.ReleaseLayout, first bool) error {
+	proof, err := l.Prove(ctx, now, index, e)
 	if err != nil {
 		return err
 	}
@@ -96,14 +140,30 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 	if err != nil {
 		return err
 	}
-	if err := to.Bucket.Put(ctx, to.File(tlog.ProofFile), bytes.NewReader(data), store.PutOptions{Exclusive: true, ContentType: "text/plain; charset=utf-8"}); err != nil {
+	if err := to.Bucket.Put(ctx, to.File(tlog.ProofFile), bytes.NewReader(data), store.PutOptions{Exclusive: first, ContentType: "text/plain; charset=utf-8"}); err != nil {
 		return fmt.Errorf("publish proof of the transparency log: %w", err)
 	}
 	return p.rememberLog(now)
 }
 
-// logEntries are the signed files that a release statement lists, and the statement last.
-func logEntries(t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
+// lateSummary is the entry of a summary that the gate made after the release: one that the release statement does not name. nil when there
+// is none.
+func lateSummary(ctx context.Context, t *trust.Trust, to store.ReleaseLayout, files map[string]string) (*tlog.Entry, error) {
+	if len(t.Verifiers) == 0 || files[stage.SummaryBundle] != "" {
+		return nil, nil //nolint:nilnil // a release may have none
+	}
+	data, err := readObject(ctx, to.Bucket, to.VSA(), sign.MaxBundle)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // a release may have none
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &tlog.Entry{Project: to.Project, Version: to.Version, File: stage.SummaryBundle, SHA256: digest.Bytes(data)}, nil
+}
+
+// logEntries are the signed files that a release statement lists, a summary of after it, and the statement last.
+func logEntries(ctx context.Context, t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
 	files, err := statedFiles(statement, t)
 	if err != nil {
 		return nil, err
@@ -113,6 +173,13 @@ func logEntries(t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlo
 		if strings.HasSuffix(name, stage.BundleSuffix) && !stage.IsImageName(name) {
 			out = append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: name, SHA256: files[name]})
 		}
+	}
+	late, err := lateSummary(ctx, t, to, files)
+	if err != nil {
+		return nil, err
+	}
+	if late != nil {
+		out = append(out, *late)
 	}
 	return append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: stage.ReleaseBundle, SHA256: digest.Bytes(statement)}), nil
 }

@@ -19,6 +19,17 @@ func ImageName(repository string) string {
 // IsImageName reports whether a subject of a statement is an image.
 func IsImageName(name string) bool { return strings.HasPrefix(name, imagePrefix) }
 
+// Known are the Subjects with every digest that stage.json has of them: what a statement by others is held to.
+func (s *Stage) Known() []attest.Subject {
+	out := s.Subjects()
+	for i, a := range s.Artifacts { // they come first
+		if a.SHA512 != "" {
+			out[i].Digest["sha512"] = a.SHA512
+		}
+	}
+	return out
+}
+
 // Subjects are what a statement about the whole stage is about: every artifact, and in each repository every image with its platforms.
 func (s *Stage) Subjects() []attest.Subject {
 	var out []attest.Subject

@@ -170,6 +170,9 @@ func older(a, b string) bool {
 	return a < b
 }
 
+// Older reports whether a marker that names a is moved on by the release of b.
+func Older(a, b string) bool { return older(a, b) }
+
 // ReadMarker gives the version that a marker names, or "" when there is none yet.
 // name is as Markers gives it: stable-1.4.txt.
 func ReadMarker(ctx context.Context, b Bucket, project, name string) (string, error) {

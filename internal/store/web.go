@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 
 	"github.com/sello-release/sello/internal/gate"
@@ -42,7 +43,7 @@ func Has(ctx context.Context, b Bucket, name string) (bool, error) {
 	}
 	found, err := w.client.Has(ctx, u)
 	if err != nil {
-		return false, unreachable(u, err)
+		return false, unreachable(ctx, u, err)
 	}
 	return found, nil
 }
@@ -65,14 +66,36 @@ func (w *webBucket) Get(ctx context.Context, name string) (io.ReadCloser, Info, 
 	}
 	r, err := w.client.Get(ctx, u)
 	if err != nil {
-		return nil, Info{}, unreachable(u, err)
+		return nil, Info{}, unreachable(ctx, u, err)
 	}
-	return r, Info{Name: name}, nil
+	return webFile{r, ctx, u}, Info{Name: name}, nil
 }
 
-// unreachable is an error of a server; what is not there stays fs.ErrNotExist.
-func unreachable(u *url.URL, err error) error {
-	return fmt.Errorf("read %s: %w", u.Redacted(), err)
+// unreachable is an error of a server: store-unreachable, as of an object store. What is not there stays fs.ErrNotExist.
+func unreachable(ctx context.Context, u *url.URL, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("read %s: %w", u.Redacted(), err)
+	case ctx.Err() != nil:
+		return fmt.Errorf("read %s: %w", u.Redacted(), ctx.Err())
+	}
+	return &gate.Refusal{Code: "store-unreachable", Class: gate.Failed, What: "the web server cannot be read", Where: u.Redacted(), Cause: err, Fix: "check the URL and the connection, then run the same command again"}
+}
+
+// webFile is a file that is being read; a connection that breaks off is a server that cannot be reached.
+type webFile struct {
+	io.ReadCloser
+	ctx context.Context //nolint:containedctx // of the read
+	at  *url.URL
+}
+
+// Read implements io.Reader.
+func (f webFile) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // as readers give it
+		err = unreachable(f.ctx, f.at, err)
+	}
+	return n, err
 }
 
 // Put implements Bucket.
