@@ -362,6 +362,17 @@ func TestDamagedFoldersAreRefused(t *testing.T) {
 	}
 }
 
+// A folder that no release can be is not walked to its end.
+func TestFoldersTooDeepAreRefused(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	release := w.Release(t)
+	vt.Write(t, release, strings.Repeat("d/", 40)+"x", []byte("x"))
+	if r, err := verify.Dir(t.Context(), release, options(w)); gate.Code(err) != "folder-too-large" {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
 func exchange(a, b string) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		x, y := vt.Read(t, dir, a), vt.Read(t, dir, b)
