@@ -16,6 +16,7 @@ import (
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
@@ -434,6 +435,26 @@ func TestBadReleasesAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A release statement that names a file twice could mean either, even though its signature is good.
+func TestStatementThatNamesAFileTwice(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	release := w.Release(t)
+	bundle, err := sign.ParseBundle(vt.Read(t, release, stage.ReleaseBundle))
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement, err := attest.Decode[attest.Release](bundle.Envelope.Payload, attest.ReleaseType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vt.Write(t, release, stage.ReleaseBundle, vt.Sign(t, w.Keys["build-service"], statement))
+	accepted(t, dir(t, release, options(w)))
+	statement.Subject = append(statement.Subject, statement.Subject[0])
+	vt.Write(t, release, stage.ReleaseBundle, vt.Sign(t, w.Keys["build-service"], statement))
+	refused(t, dir(t, release, options(w)), "release-name-twice")
 }
 
 func listed(change func(*stage.Artifact)) func(*vt.Draft) {

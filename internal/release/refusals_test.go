@@ -7,8 +7,12 @@ import (
 
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/material"
 	"github.com/sello-release/sello/internal/pack"
+	"github.com/sello-release/sello/internal/stage"
+	vt "github.com/sello-release/sello/verify/verifytest"
 )
 
 // TestProposedTwice: a proposal that says something else is not overwritten, and the same one can be made again.
@@ -129,6 +133,71 @@ func TestRegistriesOfManifests(t *testing.T) {
 	} {
 		if _, err := manifestRegistries("hello", tt.from, []string{tt.to}); gate.Code(err) != tt.code || tt.code == "" && err != nil {
 			t.Errorf("%s: %v, want %q", name, err, tt.code)
+		}
+	}
+}
+
+// TestSourceOfBuilds: a build's folder has a module, and an image's file has a path of its own.
+func TestSourceOfBuilds(t *testing.T) {
+	t.Parallel()
+	a := &assembly{work: t.TempDir(), origin: &origin{}}
+	writeTo(t, a.path("src"), "tool/go.mod", "module example.com/tool\n")
+	writeTo(t, a.path("src"), "doc/one", "1")
+	writeTo(t, a.path("src"), "doc/two", "2")
+	if _, err := a.goMod("tool"); err != nil {
+		t.Error(err)
+	}
+	_, err := a.goMod("doc")
+	refusedAs(t, err, "go-mod-missing", "doc/go.mod")
+	for name, tt := range map[string]struct{ from, to, code string }{
+		"a file":             {"doc/one", "/etc/one", ""},
+		"files to a folder":  {"doc/*", "/etc/", ""},
+		"files to one path":  {"doc/*", "/etc/one", "image-file-folder"},
+		"a folder to a path": {"tool", "/etc/one", "image-file-folder"},
+	} {
+		img := build.Image{Image: definition.Image{Name: "hello", Files: []definition.ImageFile{{From: tt.from, To: tt.to}}}}
+		if _, _, err := a.imageFiles(img); gate.Code(err) != tt.code || tt.code == "" && err != nil {
+			t.Errorf("%s: %v, want %q", name, err, tt.code)
+		}
+	}
+}
+
+// TestOutputsOfCompiles: only the programs that the definition names come out of a compile.
+func TestOutputsOfCompiles(t *testing.T) {
+	t.Parallel()
+	c := build.Compile{Build: "hello", Platform: definition.Platform{OS: "linux", Arch: "amd64"}}
+	for name, tt := range map[string]struct {
+		left []string
+		code string
+	}{
+		"the program":   {[]string{"hello"}, ""},
+		"one more":      {[]string{"hello", "evil"}, "build-output-unexpected"},
+		"another":       {[]string{"evil"}, "build-output-unexpected"},
+		"nothing":       {nil, "build-output-unexpected"},
+		"a file deeper": {[]string{"hello", "bin/hello"}, "build-output-unexpected"},
+	} {
+		out := t.TempDir()
+		for _, file := range tt.left {
+			writeTo(t, out, file, "x")
+		}
+		a := &assembly{work: t.TempDir(), origin: &origin{}, claimed: map[string]string{}, fetched: map[string]fetched{
+			"hello": {modules: material.Modules{Programs: map[string][]material.Program{"linux/amd64": {{ImportPath: "example.com/hello", BinaryName: "hello"}}}}}}}
+		if err := a.collect(t.Context(), c, out, &Compiled{}); gate.Code(err) != tt.code || tt.code == "" && err != nil {
+			t.Errorf("%s: %v, want %q", name, err, tt.code)
+		}
+	}
+}
+
+// TestProvenanceBesideAnotherFile: what a stage holds already has to speak of the file beside it.
+func TestProvenanceBesideAnotherFile(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	dir := w.Release(t)
+	bundle, binary := vt.Read(t, dir, vt.Binary+stage.BundleSuffix), vt.Read(t, dir, vt.Binary)
+	for content, code := range map[string]string{string(binary): "", string(binary) + "x": "stage-evidence-conflict"} {
+		s := stage.Artifact{Name: vt.Binary, Sums: digest.Sums{SHA256: digest.Bytes([]byte(content))}}
+		if err := checkBundle(bundle, s, w.Trust, vt.Binary); gate.Code(err) != code || code == "" && err != nil {
+			t.Errorf("%v, want %q", err, code)
 		}
 	}
 }
