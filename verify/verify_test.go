@@ -19,6 +19,7 @@ import (
 	"github.com/sello-release/sello/internal/attest"
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
+	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
@@ -365,6 +366,17 @@ func TestDamagedFoldersAreRefused(t *testing.T) {
 	}
 }
 
+// A folder that no release can be is not walked to its end.
+func TestFoldersTooDeepAreRefused(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	release := w.Release(t)
+	vt.Write(t, release, strings.Repeat("d/", 40)+"x", []byte("x"))
+	if r, err := verify.Dir(t.Context(), release, options(w)); gate.Code(err) != "folder-too-large" {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
 func exchange(a, b string) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		x, y := vt.Read(t, dir, a), vt.Read(t, dir, b)
@@ -432,6 +444,26 @@ func TestBadReleasesAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A release statement that names a file twice could mean either, even though its signature is good.
+func TestStatementThatNamesAFileTwice(t *testing.T) {
+	t.Parallel()
+	w := vt.NewWorld(t)
+	release := w.Release(t)
+	bundle, err := sign.ParseBundle(vt.Read(t, release, stage.ReleaseBundle))
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement, err := attest.Decode[attest.Release](bundle.Envelope.Payload, attest.ReleaseType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vt.Write(t, release, stage.ReleaseBundle, vt.Sign(t, w.Keys["build-service"], statement))
+	accepted(t, dir(t, release, options(w)))
+	statement.Subject = append(statement.Subject, statement.Subject[0])
+	vt.Write(t, release, stage.ReleaseBundle, vt.Sign(t, w.Keys["build-service"], statement))
+	refused(t, dir(t, release, options(w)), "release-name-twice")
 }
 
 func listed(change func(*stage.Artifact)) func(*vt.Draft) {

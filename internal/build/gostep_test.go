@@ -11,6 +11,7 @@ import (
 	"github.com/sello-release/sello/internal/build"
 	"github.com/sello-release/sello/internal/definition"
 	"github.com/sello-release/sello/internal/engine"
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/material"
 )
 
@@ -66,5 +67,15 @@ func TestOneThreadAPackage(t *testing.T) {
 				t.Errorf("%d of %d packages would be compiled on several threads", threads, compiles)
 			}
 		})
+	}
+}
+
+// TestProgramsOfOneName: one binary would overwrite the other.
+func TestProgramsOfOneName(t *testing.T) {
+	t.Parallel()
+	in := build.GoInputs{Source: engine.Mount{Host: t.TempDir()}, Out: t.TempDir(), Programs: []material.Program{
+		{ImportPath: "example.test/a/hello", BinaryName: "hello"}, {ImportPath: "example.test/b/hello", BinaryName: "hello"}}}
+	if _, err := build.GoStep(build.Compile{Build: "hello"}, in); gate.Code(err) != "binary-name-collision" {
+		t.Error(err)
 	}
 }

@@ -102,3 +102,18 @@ func TestRunIsPackedForItsPlatforms(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestArchivesOfOneName: the second would replace the first. That two names are one can depend on the version alone.
+func TestArchivesOfOneName(t *testing.T) {
+	t.Parallel()
+	for second, code := range map[string]string{"tool-v1.0.0": "archive-name-collision", "Tool-V1.0.0": "archive-name-collision", "tool-v1.0.1": ""} {
+		d, err := definition.Parse("sello.yaml", []byte(runDefinition+"  - name: other\n    go: {packages: [.], platforms: [linux/amd64]}\n"+
+			"archives:\n  - {builds: [tool], name: \"tool-{{ .Version }}-{{ .OS }}-{{ .Arch }}{{ .Variant }}\"}\n  - {builds: [other], name: \""+second+"-{{ .OS }}-{{ .Arch }}\"}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := build.New(d, "v1.0.0", "0123456789012345678901234567890123456789", time.Unix(1_700_000_000, 0)); gate.Code(err) != code || code == "" && err != nil {
+			t.Errorf("%s: %v, want %q", second, err, code)
+		}
+	}
+}

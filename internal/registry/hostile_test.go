@@ -278,3 +278,34 @@ func TestAListOfReferrersThatIsNone(t *testing.T) {
 		})
 	}
 }
+
+// TestAGraphThatIsTooLarge is not copied to its end.
+func TestAGraphThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	m := rt.NewMemory()
+	root := m.Image(t, rt.Spec{Seed: 1, Layers: 9})
+	to := open(t, rt.InProcess(t)+"/r", quick())
+	_, err := registry.Copy(t.Context(), m, to, root, registry.CopyOptions{MaxManifests: 2})
+	wantCode(t, err, "image-too-many")
+	if _, err := to.Resolve(t.Context(), root.Digest.String()); err == nil {
+		t.Error("the image is there all the same")
+	}
+}
+
+// TestARegistryThatForgetsReferrers takes attestations and lists none: the copy does not end as if they could be found.
+func TestARegistryThatForgetsReferrers(t *testing.T) {
+	t.Parallel()
+	proxy := rt.NewProxy(t, rt.InProcess(t))
+	proxy.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/referrers/") {
+			return false
+		}
+		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+		_ = json.NewEncoder(w).Encode(index())
+		return true
+	}
+	m := rt.NewMemory()
+	root := m.Image(t, rt.Spec{Seed: 1, Attested: true})
+	_, err := registry.Copy(t.Context(), m, open(t, proxy.Host+"/r", quick()), root, registry.CopyOptions{})
+	wantCode(t, err, "referrers-lost")
+}

@@ -148,6 +148,12 @@ func TestTrustOfTheBranch(t *testing.T) {
 	if _, err := p.Candidate(ctx, "v1.0.0"); gate.Code(err) != "trust-project-mismatch" {
 		t.Error(err)
 	}
+	commit(func(s string) string {
+		return strings.NewReplacer("project: hullo", "project: hello", "example.com/hello", "example.com/hullo").Replace(s)
+	})
+	if _, err := p.Candidate(ctx, "v1.0.0"); gate.Code(err) != "trust-source-mismatch" {
+		t.Error(err)
+	}
 	commit(func(string) string { return "" })
 	if _, err := p.Candidate(ctx, "v1.0.0"); gate.Code(err) != "trust-missing" {
 		t.Error(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/source"
 )
 
@@ -359,4 +360,23 @@ func (r *testRepo) clone(options ...string) *testRepo {
 	dir := filepath.Join(r.t.TempDir(), "clone")
 	r.git(append(append([]string{"clone", "-q"}, options...), "file://"+filepath.ToSlash(r.dir), dir)...)
 	return &testRepo{t: r.t, dir: dir, env: r.env}
+}
+
+// TestHugeObjectsAreRefused: a commit or tag is not taken into memory at whatever size it says it has.
+func TestHugeObjectsAreRefused(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	r.write("file", "content\n")
+	commit := r.commit("first")
+	long := strings.Repeat("x", 16<<20)
+	who := fmt.Sprintf("Ann Author <ann@example.org> %d +0000", when)
+	huge := r.gitInput("tree "+r.git("rev-parse", "HEAD^{tree}")+"\nauthor "+who+"\ncommitter "+who+"\n\n"+long+"\n", "hash-object", "-t", "commit", "-w", "--stdin")
+	if _, err := r.open().Commit(t.Context(), huge); gate.Code(err) != "source-object-too-large" {
+		t.Errorf("commit: %v", err)
+	}
+	tag := r.gitInput("object "+commit+"\ntype commit\ntag v1\ntagger "+who+"\n\n"+long+"\n", "hash-object", "-t", "tag", "-w", "--stdin")
+	r.git("update-ref", "refs/tags/v1", tag)
+	if _, _, err := r.open().Tag(t.Context(), "v1"); gate.Code(err) != "source-object-too-large" {
+		t.Errorf("tag: %v", err)
+	}
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -198,4 +199,25 @@ func FuzzReadMarker(f *testing.F) {
 			t.Errorf("%q: %v", content, err)
 		}
 	})
+}
+
+// contended is a bucket in which somebody else always moves a marker first.
+type contended struct{ store.Bucket }
+
+func (c contended) GetVersion(ctx context.Context, name string) (io.ReadCloser, store.Info, string, error) {
+	r, info, err := c.Get(ctx, name)
+	return r, info, "1", err
+}
+
+func (contended) Swap(context.Context, string, string, io.Reader, store.PutOptions) error {
+	return store.ErrChanged
+}
+
+// A marker that others move all the time is given up on, and not waited for without end.
+func TestABusyMarker(t *testing.T) {
+	t.Parallel()
+	_, err := store.MoveMarkers(context.Background(), contended{store.OpenMem()}, "p", "v1.4.2", "stable")
+	if gate.Code(err) != "marker-busy" {
+		t.Error(err)
+	}
 }

@@ -668,3 +668,25 @@ func FuzzDocument(f *testing.F) {
 		}
 	})
 }
+
+// TestInputsThatAreTooLarge are refused before they are read whole.
+func TestInputsThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mod := filepath.Join(dir, "go.mod")
+	if err := os.WriteFile(mod, []byte("module example.org/m\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readModFile(mod); err != nil {
+		t.Errorf("a small one: %v", err)
+	}
+	if err := os.Truncate(mod, maxModFile+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readModFile(mod); gate.Code(err) != "vuln-input-too-large" {
+		t.Errorf("go.mod: %v", err)
+	}
+	if err := readDocument(&Target{}, bytes.NewReader(nil), maxDocument+1, "x.spdx.json"); gate.Code(err) != "vuln-input-too-large" {
+		t.Errorf("document: %v", err)
+	}
+}
