@@ -19,6 +19,7 @@ import (
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/tlog/bucket"
+	"github.com/sello-release/sello/internal/tlog/witness"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -48,8 +49,9 @@ func (p *Project) logSigner(ctx context.Context, t *trust.Trust) (sign.Holder, e
 	return key, nil
 }
 
-// enterLog adds all that is signed of the release to the transparency log, the release statement last, and publishes the proof that
-// it is there. Before, the log has to be what it was when this checkout saw it last.
+// enterLog adds all that is signed of the release to the transparency log, the release statement last, has witnesses cosign what the log is then,
+// and publishes the proof that it is there. Before, the log has to be what it was when this checkout saw it last. A proof that too few witnesses have
+// cosigned, of before the project had them, is replaced.
 func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLayout, key sign.Holder) error {
 	l, err := openLog(to.Bucket, c.Trust)
 	if err != nil || l == nil {
@@ -66,29 +68,32 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 	if err != nil {
 		return err
 	}
-	switch old, err := readObject(ctx, to.Bucket, to.File(tlog.ProofFile), tlog.MaxProof); {
-	case err == nil:
-		proof, err := l.OpenProof(old)
-		if err == nil {
-			err = proof.Proves(to.Project, to.Version, stage.ReleaseBundle, digest.Bytes(statement))
-		}
-		if err == nil {
-			err = l.Extends(ctx, now, proof.Checkpoint)
-		}
-		return err
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	entries, err := logEntries(c.Trust, to, statement)
+	entry := tlog.Entry{Project: to.Project, Version: to.Version, File: stage.ReleaseBundle, SHA256: digest.Bytes(statement)}
+	old, err := oldProof(ctx, l, now, to, entry)
 	if err != nil {
 		return err
 	}
-	first, now, err := l.Append(ctx, key.Public(), func(m []byte) ([]byte, error) { return key.Sign(ctx, m) }, entries)
-	if err != nil {
+	var index int64
+	if old != nil {
+		if _, err := l.Cosigned(old.Checkpoint, p.Now()); err == nil {
+			return nil
+		}
+		index = old.Index
+	} else {
+		entries, err := logEntries(c.Trust, to, statement, entry)
+		if err != nil {
+			return err
+		}
+		first, after, err := l.Append(ctx, key.Public(), func(m []byte) ([]byte, error) { return key.Sign(ctx, m) }, entries)
+		if err != nil {
+			return err
+		}
+		index, now = first+int64(len(entries)-1), after
+	}
+	if now, err = p.cosigned(ctx, l, now); err != nil {
 		return err
 	}
-	last := len(entries) - 1
-	proof, err := l.Prove(ctx, now, first+int64(last), entries[last])
+	proof, err := l.Prove(ctx, now, index, entry)
 	if err != nil {
 		return err
 	}
@@ -96,14 +101,47 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 	if err != nil {
 		return err
 	}
-	if err := to.Bucket.Put(ctx, to.File(tlog.ProofFile), bytes.NewReader(data), store.PutOptions{Exclusive: true, ContentType: "text/plain; charset=utf-8"}); err != nil {
+	if err := to.Bucket.Put(ctx, to.File(tlog.ProofFile), bytes.NewReader(data), store.PutOptions{Exclusive: old == nil, ContentType: "text/plain; charset=utf-8"}); err != nil {
 		return fmt.Errorf("publish proof of the transparency log: %w", err)
 	}
 	return p.rememberLog(now)
 }
 
-// logEntries are the signed files that a release statement lists, and the statement last.
-func logEntries(t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
+// oldProof reads the proof that is published already; nil when there is none. It has to prove the entry, in what the log was.
+func oldProof(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, e tlog.Entry) (*tlog.Proof, error) {
+	data, err := readObject(ctx, to.Bucket, to.File(tlog.ProofFile), tlog.MaxProof)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // not there yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	proof, err := l.OpenProof(data)
+	if err == nil {
+		err = proof.Proves(e.Project, e.Version, e.File, e.SHA256)
+	}
+	if err == nil {
+		err = l.Extends(ctx, now, proof.Checkpoint)
+	}
+	return proof, err
+}
+
+// cosigned has as many witnesses cosign the log as the trust file asks for, and puts their cosignatures beside the log for who audits it.
+func (p *Project) cosigned(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint) (*tlog.Checkpoint, error) {
+	if l.Threshold() == 0 {
+		return now, nil
+	}
+	client := witness.New(p.Now)
+	defer client.Close()
+	now, err := client.Cosign(ctx, l, now)
+	if err != nil {
+		return nil, err
+	}
+	return now, l.Keep(ctx, now, p.Now())
+}
+
+// logEntries are the signed files that a release statement lists, and the statement's own entry last.
+func logEntries(t *trust.Trust, to store.ReleaseLayout, statement []byte, last tlog.Entry) ([]tlog.Entry, error) {
 	files, err := statedFiles(statement, t)
 	if err != nil {
 		return nil, err
@@ -114,7 +152,7 @@ func logEntries(t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlo
 			out = append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: name, SHA256: files[name]})
 		}
 	}
-	return append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: stage.ReleaseBundle, SHA256: digest.Bytes(statement)}), nil
+	return append(out, last), nil
 }
 
 // logMemory is where this checkout keeps the log's last checkpoint that it saw.
