@@ -36,7 +36,7 @@ type witnesses struct{}
 // witness runs a witness that ends with the session:
 //
 //	witness NAME new            a new one, with its key in $NAME_KEY and where it is asked in $NAME_URL; it runs
-//	witness NAME knows LOG KEY  the log is one that it cosigns
+//	witness NAME knows LOG FILE the log is one that it cosigns; its key is in the file
 //	witness NAME stop|start     it is down, and comes back with what it knew
 func witness(ts *testscript.TestScript, p witnesstest.Programs, neg bool, args []string) {
 	all := ts.Value(witnesses{}).(map[string]*witnesstest.Witness)
@@ -54,7 +54,7 @@ func witness(ts *testscript.TestScript, p witnesstest.Programs, neg bool, args [
 		ts.Setenv(name+"_KEY", w.Key.String())
 		ts.Setenv(name+"_URL", w.URL)
 	case "knows":
-		ts.Check(w.Knows(args[2], args[3]))
+		ts.Check(w.Knows(args[2], strings.TrimSpace(ts.ReadFile(args[3]))))
 	case "stop":
 		w.Stop()
 	case "start":

@@ -42,8 +42,9 @@ type Key struct {
 
 // ParseKey reads a key as witnesses hand it out: name, hash and key with plus signs between (C2SP signed-note, section "Verifier keys").
 func ParseKey(s string) (*Key, error) {
-	name, _, _ := strings.Cut(s, "+")
-	data, err := base64.StdEncoding.DecodeString(s[strings.LastIndexByte(s, '+')+1:])
+	name, rest, _ := strings.Cut(s, "+")
+	_, key, _ := strings.Cut(rest, "+") // base64 has plus signs, too
+	data, err := base64.StdEncoding.DecodeString(key)
 	switch {
 	case name == "" || len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return nil, errors.New("a name is printable ASCII without spaces")

@@ -28,9 +28,6 @@ func checkURL(s string) string {
 func (c checker) witnesses() {
 	w := c.t.Witnesses
 	if w == nil {
-		if c.doc.Has("witnesses") {
-			c.refuse("witnesses", "trust-no-witness", "no witness is named", "threshold and keys", "nothing", "add one, or remove the key")
-		}
 		return
 	}
 	if len(c.t.Role(RoleLog)) == 0 {
@@ -39,7 +36,7 @@ func (c checker) witnesses() {
 	if c.doc.Has("witnesses.keys") && len(w.Keys) == 0 {
 		c.refuse("witnesses.keys", "trust-no-witness", "no witness is named", "at least one", "[]", "add one, or remove witnesses:")
 	}
-	if c.doc.Has("witnesses.threshold") && (w.Threshold > len(w.Keys) || 2*w.Threshold <= len(w.Keys)) {
+	if len(w.Keys) > 0 && c.doc.Has("witnesses.threshold") && (w.Threshold > len(w.Keys) || 2*w.Threshold <= len(w.Keys)) {
 		c.refuse("witnesses.threshold", "trust-witness-threshold", "as many witnesses can never cosign, or so few that two logs could each find enough of them", fmt.Sprintf("%d to %d, more than half of the witnesses", len(w.Keys)/2+1, len(w.Keys)), fmt.Sprint(w.Threshold), "")
 	}
 	names, keys := map[string]bool{}, map[string]bool{}
