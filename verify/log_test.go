@@ -116,6 +116,54 @@ func TestTransparencyLog(t *testing.T) {
 	accepted(t, dir(t, plain.Release(t), options(plain)))
 }
 
+// An image's proofs are those that are attached to it: one of them has to be cosigned, so that a release which was made again verifies.
+func TestWitnessesOfImages(t *testing.T) {
+	t.Parallel()
+	key, err := sign.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k1, w1 := cosigner("w1", 0)
+	_, stranger := cosigner("stranger", 0)
+	w := logged(t, key, func(tr *trust.Trust) {
+		tr.Witnesses = &trust.Witnesses{Threshold: 1, Keys: []trust.Witness{{Key: k1.String(), URL: "https://w1.example"}}}
+	})
+	o := options(w)
+	o.RequireRelease = true
+	for name, tt := range map[string]struct {
+		proofs [][]func(string) string // who cosigned each
+		code   string
+	}{
+		"cosigned":                 {[][]func(string) string{{w1}}, ""},
+		"before, and once more":    {[][]func(string) string{{}, {w1}}, ""},
+		"no proof":                 {nil, "log-proof-missing"},
+		"cosigned by nobody":       {[][]func(string) string{{}}, "witness-missing"},
+		"cosigned by somebody":     {[][]func(string) string{{stranger}}, "witness-missing"},
+		"cosigned by many nobodys": {[][]func(string) string{{}, {stranger}}, "witness-missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newImage(t, w, 1)
+			d.sign(t)
+			for _, by := range tt.proofs {
+				at := t.TempDir()
+				vt.Write(t, at, stage.ReleaseBundle, d.said)
+				enter(t, at, key, func(*tlog.Entry) {}, by...)
+				d.proof(vt.Read(t, at, tlog.ProofFile))
+			}
+			r, err := verify.Any(t.Context(), d.inLayout(t), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.code == "" {
+				accepted(t, r)
+			} else {
+				refused(t, r, tt.code)
+			}
+		})
+	}
+}
+
 // cosigner is a witness that cosigns at a time from now.
 func cosigner(name string, from time.Duration) (*cosignature.Key, func(string) string) {
 	seed := make([]byte, ed25519.SeedSize)
