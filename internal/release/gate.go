@@ -182,8 +182,8 @@ func orText(s, other string) string {
 }
 
 // signedOff gives the candidate, its stage, the sign-offs that count, and where it belongs in production; it
-// refuses when they are not enough. Promotion and release both begin with it. What is released already can be released again.
-func (p *Project) signedOff(ctx context.Context, file string) (c *Candidate, s *staged, e signoff.Evaluation, to store.ReleaseLayout, err error) {
+// refuses when they are not enough. Promotion and release both begin with it. Again lets through what is released already, to be released again.
+func (p *Project) signedOff(ctx context.Context, file string, again bool) (c *Candidate, s *staged, e signoff.Evaluation, to store.ReleaseLayout, err error) {
 	c, err = p.Candidate(ctx, file)
 	if err != nil {
 		return nil, nil, e, to, err
@@ -204,9 +204,10 @@ func (p *Project) signedOff(ctx context.Context, file string) (c *Candidate, s *
 	if err = enough(e, c.Path); err == nil {
 		return c, s, e, to, nil
 	}
-	then, bad := p.signedOffThen(ctx, c, s, to)
-	if bad != nil || enough(then, c.Path) != nil {
-		return nil, nil, e, to, err
+	if again {
+		if then, bad := p.signedOffThen(ctx, c, s, to); bad == nil && enough(then, c.Path) == nil {
+			return c, s, then, to, nil
+		}
 	}
-	return c, s, then, to, nil
+	return nil, nil, e, to, err
 }
