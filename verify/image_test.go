@@ -23,6 +23,7 @@ import (
 	rt "github.com/sello-release/sello/internal/registry/registrytest"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/stage"
+	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/trust"
 	"github.com/sello-release/sello/verify"
 	vt "github.com/sello-release/sello/verify/verifytest"
@@ -60,6 +61,8 @@ type imageDraft struct {
 
 	stage func(*stage.Stage) // nil: no stage.json is known
 	more  func(t *testing.T, d *imageDraft)
+
+	listed, said []byte // the stage.json that was attached, and the release statement
 }
 
 func newImage(t *testing.T, w *vt.World, seed uint64) *imageDraft {
@@ -127,6 +130,7 @@ func (d *imageDraft) sign(t *testing.T) []byte {
 		}
 	}
 	data, attached := d.stageOf(t, canonical)
+	d.listed = attached
 	if !d.bare {
 		d.evidence(t, attached)
 	}
@@ -135,8 +139,9 @@ func (d *imageDraft) sign(t *testing.T) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
+		d.said = vt.Sign(t, d.publisher, s)
 		for _, target := range d.all() {
-			d.attach(target, attest.ReleaseType, vt.Sign(t, d.publisher, s))
+			d.attach(target, attest.ReleaseType, d.said)
 		}
 	}
 	if d.more != nil {
@@ -197,6 +202,21 @@ func (d *imageDraft) evidence(t *testing.T, list []byte) {
 			d.statement = append(d.statement, attest.Subject{Name: name, Digest: map[string]string{"sha256": sum}})
 		}
 	}
+	d.attachEvidence(layers...)
+}
+
+// proof attaches a proof of the log to the index and to each manifest, with stage.json, as a release does, and one that is made again.
+func (d *imageDraft) proof(data []byte) {
+	var layers []ocispec.Descriptor
+	for name, content := range map[string][]byte{stage.FileName: d.listed, tlog.ProofFile: data} {
+		desc := d.memory.Add("application/json", content)
+		desc.Annotations = map[string]string{ocispec.AnnotationTitle: name}
+		layers = append(layers, desc)
+	}
+	d.attachEvidence(layers...)
+}
+
+func (d *imageDraft) attachEvidence(layers ...ocispec.Descriptor) {
 	for _, target := range d.all() {
 		subject := ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
 		r := d.memory.AddJSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: stage.EvidenceMediaType,

@@ -43,6 +43,7 @@ var held = map[string]string{
 	"log-proof-missing":         "proof of the transparency log is there",
 	"log-proof-invalid":         "proof leads to the log's signed checkpoint",
 	"log-entry-mismatch":        "release is in the transparency log",
+	"witness-missing":           "witnesses have cosigned the log",
 	"sign-off-missing":          "signed off by enough managers",
 	"image-digest-mismatch":     "blobs are what their digests say",
 	"image-mismatch":            "images are the staged ones",

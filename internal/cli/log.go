@@ -31,7 +31,8 @@ one that was changed are each refused by name.
 
 With --since it also has to be a continuation of what you saw before: a checkpoint
 that --save kept, or the release.tlog-proof of a release that you have. Only that
-finds a log that was replaced by another one under the same key.
+finds a log that was replaced by another one under the same key, unless the
+trust file names witnesses: then the log and its proofs need their cosignatures.
 
 BUCKET is the production bucket, or what a web server publishes of it; without
 it, that of the checkout. A web server lists nothing: it is asked for what the log
@@ -112,6 +113,9 @@ func (a *app) showAudit(l *release.LogAudit) {
 		a.printf("key       %s\n", key)
 	}
 	a.printf("entries   %d under %s\n", l.Size, l.Root)
+	if len(l.Cosigned) > 0 {
+		a.printf("cosigned  by %s\n", strings.Join(l.Cosigned, ", "))
+	}
 	a.printf("releases  %s\n", orNone(l.Releases))
 	if len(l.Promoted) > 0 {
 		a.printf("promoted  %s, not released yet\n", orNone(l.Promoted))

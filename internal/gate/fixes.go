@@ -365,6 +365,8 @@ func FixOf(code string) string {
 		return "do not release and do not trust new releases until it is known who changed the log; keep both checkpoints: they prove it"
 	case "log-key":
 		return "make such a key: sello key new NAME --role log"
+	case "log-marker-old":
+		return "find out who turned it back; sello release of the newest version moves it again"
 	case "log-missing":
 		return "get the file and its bundle again from where they were published; if they are the same, do not use them"
 	case "log-proof-invalid":
@@ -644,7 +646,7 @@ func FixOf(code string) string {
 	case "signer-missing":
 		return "sello key list shows the keys; sello key new NAME --role ROLE makes one, and trust.yaml has to be reviewed"
 	case "signer-not-trusted":
-		return "use another key, or have sello key trust NAME --role ROLE reviewed and merged"
+		return "sign with a key that has the role, or have sello key trust NAME --role ROLE reviewed and merged"
 	case "signer-signature":
 		return "see whether another key has taken its place"
 	case "signing-config-invalid":
@@ -895,6 +897,8 @@ func FixOf(code string) string {
 		return "remove one of them: whoever holds it would count twice"
 	case "trust-duplicate-verifier":
 		return "remove one of them"
+	case "trust-duplicate-witness":
+		return "name each witness once, and witnesses that others run"
 	case "trust-empty":
 		return "sello init writes one"
 	case "trust-expired":
@@ -931,6 +935,8 @@ func FixOf(code string) string {
 		return "give an identity the role manager: sello key trust NAME --role manager"
 	case "trust-no-verifier":
 		return "add verifiers: [{id: https://…, signer: NAME}]: sello key new NAME --role verifier does"
+	case "trust-no-witness":
+		return "add one below witnesses:, or remove the key"
 	case "trust-not-signed":
 		return "have them sign it: sello trust sign"
 	case "trust-previous":
@@ -969,6 +975,14 @@ func FixOf(code string) string {
 		return "count from 1, one more for each change"
 	case "trust-weak-key":
 		return "make a new key: sello key new NAME"
+	case "trust-witness-key":
+		return "ask its operator for the verifier key (vkey) of its Ed25519 cosignatures, name+hash+key, and copy it whole"
+	case "trust-witness-log":
+		return "sello key new NAME --role log, or remove witnesses:"
+	case "trust-witness-threshold":
+		return "set threshold: to more than half of the witnesses, and to no more than there are"
+	case "trust-witness-url":
+		return "write its submission prefix, an https URL without password, query and fragment"
 	case "trusted-root-invalid":
 		return "give the Sigstore instance's trusted_root.json, as its operators publish it"
 	case "trusted-root-mismatch":
@@ -1067,6 +1081,12 @@ func FixOf(code string) string {
 		return "upgrade the package, or have a manager decide: sello vex create --id ID"
 	case "weak-digest":
 		return "give the file itself, and an attestation that names it by its SHA-256"
+	case "witness-missing":
+		return "do not use the release; if it was made before the project had these witnesses, have it released again: sello release"
+	case "witness-refused":
+		return "do not release until it is known who has the log's key or changed the log; two production buckets for one project are two logs"
+	case "witness-unreachable":
+		return "see that the witnesses answer and know the log, then run the same command again"
 	case "wrong-predicate":
 		return "do not use the file; download it again from the project"
 	case "wrong-statement-type":

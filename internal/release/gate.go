@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/sello-release/sello/internal/bucketfiles"
+	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/sign"
 	"github.com/sello-release/sello/internal/signoff"
@@ -102,11 +104,38 @@ func (p *Project) signOffs(ctx context.Context, c *Candidate, s *staged) (signof
 	if err != nil {
 		return signoff.Evaluation{}, err
 	}
-	return signoff.Evaluate(bundles, signoff.Policy{
+	return signoff.Evaluate(bundles, p.signOffPolicy(c, s)), nil
+}
+
+func (p *Project) signOffPolicy(c *Candidate, s *staged) signoff.Policy {
+	return signoff.Policy{
 		Stage: s.digestName(), Project: c.Definition.Project, Version: c.Release.Version,
 		ReleaseFile: c.Pinned.SHA256, Trust: c.Trust, Now: p.Now(),
 		Managers: c.Definition.Policy.SignOffs.Manager, Rebuilt: c.Definition.Policy.SignOffs.Rebuilt,
-	}), nil
+	}
+}
+
+// signedOffThen judges the sign-offs that a release statement lists as who verifies does: they counted when it was made, and a trust file of
+// later, or their own expiry, does not undo that. Without a statement none counts.
+func (p *Project) signedOffThen(ctx context.Context, c *Candidate, s *staged, to store.ReleaseLayout) (signoff.Evaluation, error) {
+	said, err := promisedFiles(ctx, c.Trust, to)
+	if err != nil {
+		return signoff.Evaluation{}, err
+	}
+	bundles, err := readSignOffs(ctx, s.Bucket, s.SignOffsPrefix())
+	if err != nil {
+		return signoff.Evaluation{}, err
+	}
+	listed := map[string]bool{}
+	for name, sum := range said {
+		listed[sum] = listed[sum] || strings.HasPrefix(name, stage.SignOffFolder+"/")
+	}
+	maps.DeleteFunc(bundles, func(_ string, data []byte) bool {
+		return "sha256:"+said[stage.FileName] != s.digestName() || !listed[digest.Bytes(data)]
+	})
+	policy := p.signOffPolicy(c, s)
+	policy.Released = true
+	return signoff.Evaluate(bundles, policy), nil
 }
 
 // readSignOffs reads all sign-off bundles below a prefix, by identity as the file is called.
@@ -153,8 +182,8 @@ func orText(s, other string) string {
 }
 
 // signedOff gives the candidate, its stage, the sign-offs that count, and where it belongs in production; it
-// refuses when they are not enough. Promotion and release both begin with it.
-func (p *Project) signedOff(ctx context.Context, file string) (c *Candidate, s *staged, e signoff.Evaluation, to store.ReleaseLayout, err error) {
+// refuses when they are not enough. Promotion and release both begin with it. Again lets through what is released already, to be released again.
+func (p *Project) signedOff(ctx context.Context, file string, again bool) (c *Candidate, s *staged, e signoff.Evaluation, to store.ReleaseLayout, err error) {
 	c, err = p.Candidate(ctx, file)
 	if err != nil {
 		return nil, nil, e, to, err
@@ -171,9 +200,14 @@ func (p *Project) signedOff(ctx context.Context, file string) (c *Candidate, s *
 	if err != nil {
 		return nil, nil, e, to, err
 	}
-	if err = enough(e, c.Path); err != nil {
-		return nil, nil, e, to, err
-	}
 	to = store.ReleaseLayout{Bucket: production, Project: c.Definition.Project, Version: c.Release.Version}
-	return c, s, e, to, nil
+	if err = enough(e, c.Path); err == nil {
+		return c, s, e, to, nil
+	}
+	if again {
+		if then, bad := p.signedOffThen(ctx, c, s, to); bad == nil && enough(then, c.Path) == nil {
+			return c, s, then, to, nil
+		}
+	}
+	return nil, nil, e, to, err
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sello-release/sello/internal/digest"
 	"github.com/sello-release/sello/internal/gate"
@@ -32,10 +33,12 @@ type LogAudit struct {
 	Releases []string `json:"releases"` // versions that are in production, and in the log
 	Promoted []string `json:"promoted"` // versions that are in production and not released yet
 	Compared int      `json:"compared"` // earlier checkpoints that the log was compared with
+	Cosigned []string `json:"cosigned"` // witnesses that have cosigned the checkpoint, by name
 	Listed   bool     `json:"listed"`   // production was listed: a release that the log does not know would have been seen
 
 	Checkpoint []byte `json:"checkpoint"` // to be kept, and compared with later
 	bad        []error
+	now        time.Time
 	channels   map[string]string // of releases, by version: which markers they moved
 }
 
@@ -61,7 +64,7 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	if err != nil {
 		return nil, err
 	}
-	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}, channels: map[string]string{}}
+	a := &LogAudit{Origin: l.Origin, Size: now.Size, Root: now.Root.String(), Where: l.String(), Checkpoint: now.Note, Releases: []string{}, Promoted: []string{}, Cosigned: []string{}, now: time.Now(), channels: map[string]string{}}
 	for _, name := range t.Role(trust.RoleLog) {
 		if key, ok := t.PublicKey(name); ok {
 			line, err := tlog.VerifierKey(l.Origin, key)
@@ -70,6 +73,9 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 			}
 			a.Keys = append(a.Keys, line)
 		}
+	}
+	if now.Size > 0 {
+		a.cosigned(l, now, l.String())
 	}
 	for _, data := range since {
 		if err := a.extends(ctx, l, now, data); err != nil {
@@ -108,6 +114,21 @@ func AuditLog(ctx context.Context, b store.Bucket, t *trust.Trust, since ...[]by
 	}
 	a.withdrawn(t.Project, logged)
 	return a, nil
+}
+
+// cosigned holds a checkpoint to the witnesses, where the trust file names some.
+func (a *LogAudit) cosigned(l *tlog.Log, c *tlog.Checkpoint, where string) bool {
+	names, err := l.Cosigned(c, a.now)
+	if c.Size == a.Size && c.Root.String() == a.Root && len(names) > len(a.Cosigned) {
+		a.Cosigned = names
+	}
+	var r *gate.Refusal
+	if errors.As(err, &r) {
+		own := *r
+		own.Where, own.Fix = where, "sello release VERSION, of the last release, or of the one that it is: it asks the witnesses"
+		a.bad = append(a.bad, &own)
+	}
+	return err == nil
 }
 
 // extends compares the log with what somebody saw before; a log that lost something is a finding and no failure.
@@ -162,6 +183,9 @@ func (a *LogAudit) release(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 		if err := a.extends(ctx, l, now, proof); err != nil {
 			good = false
 			a.bad = append(a.bad, fmt.Errorf("%s: %w", to.File(tlog.ProofFile), err))
+		}
+		if opened, err := l.OpenProof(proof); err == nil && !a.cosigned(l, opened.Checkpoint, to.File(tlog.ProofFile)) {
+			good = false
 		}
 	}
 	if good {

@@ -43,7 +43,7 @@ type Promoted struct {
 // Promote is the gate: everything is verified, then copied to production by digest, then read back
 // and verified there. stage.json is copied last, so that what is not complete does not look so.
 func (p *Project) Promote(ctx context.Context, file string) (*Promoted, error) {
-	c, s, e, to, err := p.signedOff(ctx, file)
+	c, s, e, to, err := p.signedOff(ctx, file, false)
 	if err != nil {
 		return nil, err
 	}

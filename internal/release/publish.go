@@ -39,7 +39,7 @@ type Released struct {
 // is verified from the outside, everything is signed, then the tag, then the release statement, then the markers. Each part is
 // recognised when it is there already, so a crash anywhere is mended by running it again.
 func (p *Project) Release(ctx context.Context, file string) (*Released, error) {
-	c, s, _, to, err := p.signedOff(ctx, file)
+	c, s, _, to, err := p.signedOff(ctx, file, true)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func TestStatementConflict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, s, _, to, err := p.signedOff(ctx, "v1.0.0")
+	c, s, _, to, err := p.signedOff(ctx, "v1.0.0", false)
 	if err != nil {
 		t.Fatal(err)
 	}

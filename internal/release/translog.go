@@ -19,6 +19,7 @@ import (
 	"github.com/sello-release/sello/internal/store"
 	"github.com/sello-release/sello/internal/tlog"
 	"github.com/sello-release/sello/internal/tlog/bucket"
+	"github.com/sello-release/sello/internal/tlog/witness"
 	"github.com/sello-release/sello/internal/trust"
 )
 
@@ -48,8 +49,9 @@ func (p *Project) logSigner(ctx context.Context, t *trust.Trust) (sign.Holder, e
 	return key, nil
 }
 
-// enterLog adds all that is signed of the release to the transparency log, the release statement last, and publishes the proof that
-// it is there. A summary that the gate made after that is added later. Before, the log has to be what it was when this checkout saw it last.
+// enterLog adds all that is signed of the release to the transparency log, the release statement last, has witnesses cosign what the log is then,
+// and publishes the proof that it is there. A summary that the gate made after that is added later; a proof that too few witnesses have cosigned, of
+// before the project had them, is replaced. Before, the log has to be what it was when this checkout saw it last.
 func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLayout, key sign.Holder) error {
 	l, err := openLog(to.Bucket, c.Trust)
 	if err != nil || l == nil {
@@ -66,26 +68,15 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 	if err != nil {
 		return err
 	}
-	switch old, err := readObject(ctx, to.Bucket, to.File(tlog.ProofFile), tlog.MaxProof); {
-	case err == nil:
-		proof, err := l.OpenProof(old)
-		if err == nil {
-			err = proof.Proves(to.Project, to.Version, stage.ReleaseBundle, digest.Bytes(statement))
-		}
-		if err != nil {
-			return c.published(at(err, tlog.ProofFile), to)
-		}
-		if err == nil {
-			err = l.Extends(ctx, now, proof.Checkpoint)
-		}
-		if err == nil {
-			err = p.enterLate(ctx, c, l, now, proof, to, key, statement)
-		}
-		return err
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+	entry := tlog.Entry{Project: to.Project, Version: to.Version, File: stage.ReleaseBundle, SHA256: digest.Bytes(statement)}
+	old, err := oldProof(ctx, l, now, to, entry)
+	if err != nil {
+		return c.published(at(err, tlog.ProofFile), to)
 	}
-	entries, err := logEntries(ctx, c.Trust, to, statement)
+	if old != nil {
+		return p.renewProof(ctx, c, l, now, old, to, key, statement)
+	}
+	entries, err := logEntries(ctx, c.Trust, to, statement, entry)
 	if err != nil {
 		return err
 	}
@@ -93,45 +84,81 @@ func (p *Project) enterLog(ctx context.Context, c *Candidate, to store.ReleaseLa
 	if err != nil {
 		return err
 	}
-	last := len(entries) - 1
-	return p.putProof(ctx, l, now, first+int64(last), entries[last], to, true)
+	return p.putProof(ctx, l, now, first+int64(len(entries)-1), entry, to, true)
 }
 
-// enterLate adds the summary of a release that is in the log already, where the gate made one since, and renews the proof: its checkpoint
-// then has all that is signed of the release.
-func (p *Project) enterLate(ctx context.Context, c *Candidate, l *tlog.Log, now *tlog.Checkpoint, proof *tlog.Proof, to store.ReleaseLayout, key sign.Holder, statement []byte) error {
+// oldProof reads the proof that is published already; nil when there is none. It has to prove the entry, in what the log was.
+func oldProof(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, to store.ReleaseLayout, e tlog.Entry) (*tlog.Proof, error) {
+	data, err := readObject(ctx, to.Bucket, to.File(tlog.ProofFile), tlog.MaxProof)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // not there yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	proof, err := l.OpenProof(data)
+	if err == nil {
+		err = proof.Proves(e.Project, e.Version, e.File, e.SHA256)
+	}
+	if err == nil {
+		err = l.Extends(ctx, now, proof.Checkpoint)
+	}
+	return proof, err
+}
+
+// renewProof adds the summary of a release that is in the log already, where the gate made one since, and renews the proof then, so that its
+// checkpoint has all that is signed of the release; and when too few witnesses have cosigned the proof that there is.
+func (p *Project) renewProof(ctx context.Context, c *Candidate, l *tlog.Log, now *tlog.Checkpoint, old *tlog.Proof, to store.ReleaseLayout, key sign.Holder, statement []byte) error {
 	files, err := statedFiles(statement, c.Trust)
 	if err != nil {
 		return err
 	}
 	late, err := lateSummary(ctx, c.Trust, to, files)
-	if err != nil || late == nil {
+	if err != nil {
 		return err
 	}
-	index, at := int64(0), int64(-1)
-	for e, err := range l.All(ctx, now) {
+	_, few := l.Cosigned(old.Checkpoint, p.Now())
+	renew := few != nil
+	if late != nil {
+		at, err := indexOf(ctx, l, now, *late)
 		if err != nil {
 			return err
 		}
-		if e == *late {
-			at = index
-			break
+		if at < 0 {
+			if _, now, err = l.Append(ctx, key.Public(), func(m []byte) ([]byte, error) { return key.Sign(ctx, m) }, []tlog.Entry{*late}); err != nil {
+				return err
+			}
+		}
+		renew = renew || at < 0 || at >= old.Checkpoint.Size
+	}
+	if !renew {
+		return nil
+	}
+	return p.putProof(ctx, l, now, old.Index, old.Entry, to, false)
+}
+
+// indexOf finds an entry in what the log is now; -1 when it is not there.
+func indexOf(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, wanted tlog.Entry) (int64, error) {
+	index := int64(0)
+	for e, err := range l.All(ctx, now) {
+		if err != nil {
+			return -1, err
+		}
+		if e == wanted {
+			return index, nil
 		}
 		index++
 	}
-	switch {
-	case at >= 0 && at < proof.Checkpoint.Size:
-		return nil
-	case at < 0:
-		if _, now, err = l.Append(ctx, key.Public(), func(m []byte) ([]byte, error) { return key.Sign(ctx, m) }, []tlog.Entry{*late}); err != nil {
-			return err
-		}
-	}
-	return p.putProof(ctx, l, now, proof.Index, proof.Entry, to, false)
+	return -1, nil
 }
 
-// putProof publishes the proof that an entry is in the log as now has it. first says that there was none: then one that somebody else has put there stays.
+// putProof has witnesses cosign the log, and publishes the proof that an entry is in it. first says that there was none: then one that somebody else
+// has put there stays.
 func (p *Project) putProof(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint, index int64, e tlog.Entry, to store.ReleaseLayout, first bool) error {
+	now, err := p.cosigned(ctx, l, now)
+	if err != nil {
+		return err
+	}
 	proof, err := l.Prove(ctx, now, index, e)
 	if err != nil {
 		return err
@@ -144,6 +171,20 @@ func (p *Project) putProof(ctx context.Context, l *tlog.Log, now *tlog.Checkpoin
 		return fmt.Errorf("publish proof of the transparency log: %w", err)
 	}
 	return p.rememberLog(now)
+}
+
+// cosigned has as many witnesses cosign the log as the trust file asks for, and puts their cosignatures beside the log for who audits it.
+func (p *Project) cosigned(ctx context.Context, l *tlog.Log, now *tlog.Checkpoint) (*tlog.Checkpoint, error) {
+	if l.Threshold() == 0 {
+		return now, nil
+	}
+	client := witness.New(p.Now)
+	defer client.Close()
+	now, err := client.Cosign(ctx, l, now)
+	if err != nil {
+		return nil, err
+	}
+	return now, l.Keep(ctx, now, p.Now())
 }
 
 // lateSummary is the entry of a summary that the gate made after the release: one that the release statement does not name. nil when there
@@ -162,8 +203,8 @@ func lateSummary(ctx context.Context, t *trust.Trust, to store.ReleaseLayout, fi
 	return &tlog.Entry{Project: to.Project, Version: to.Version, File: stage.SummaryBundle, SHA256: digest.Bytes(data)}, nil
 }
 
-// logEntries are the signed files that a release statement lists, a summary of after it, and the statement last.
-func logEntries(ctx context.Context, t *trust.Trust, to store.ReleaseLayout, statement []byte) ([]tlog.Entry, error) {
+// logEntries are the signed files that a release statement lists, a summary of after it, and the statement's own entry last.
+func logEntries(ctx context.Context, t *trust.Trust, to store.ReleaseLayout, statement []byte, last tlog.Entry) ([]tlog.Entry, error) {
 	files, err := statedFiles(statement, t)
 	if err != nil {
 		return nil, err
@@ -181,7 +222,7 @@ func logEntries(ctx context.Context, t *trust.Trust, to store.ReleaseLayout, sta
 	if late != nil {
 		out = append(out, *late)
 	}
-	return append(out, tlog.Entry{Project: to.Project, Version: to.Version, File: stage.ReleaseBundle, SHA256: digest.Bytes(statement)}), nil
+	return append(out, last), nil
 }
 
 // logMemory is where this checkout keeps the log's last checkpoint that it saw.

@@ -10,8 +10,9 @@
 //
 // # What it does not do
 //
-// One log that shows different people different entries is only found by those who compare: `sello log audit --since` with what they
-// saw before, or a witness. Who may sign a checkpoint is the trust file's business.
+// One log that shows different people different entries is found by those who compare: `sello log audit --since` with what they
+// saw before, or witnesses, who cosign one log only. Asking them is package witness's business; who may sign a checkpoint, and how many have to
+// cosign it, the trust file's.
 package tlog
 
 import (
@@ -27,6 +28,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/sello-release/sello/internal/cosignature"
 	"github.com/sello-release/sello/internal/gate"
 	"github.com/sello-release/sello/internal/trust"
 )
@@ -55,8 +57,10 @@ func Origin(source, project string) string {
 
 // Identity is a log by its name and the keys that may sign its checkpoints.
 type Identity struct {
-	Origin string
-	keys   []note.Verifier
+	Origin    string
+	keys      []note.Verifier
+	witnesses []Witness
+	threshold int // of witnesses
 }
 
 // NewIdentity refuses, with code log-key, keys that are not Ed25519: other readers and witnesses take no others
@@ -87,7 +91,19 @@ func IdentityOf(t *trust.Trust) (*Identity, error) {
 	for _, id := range slices.Sorted(maps.Keys(keys)) {
 		public = append(public, keys[id])
 	}
-	return NewIdentity(Origin(t.Source, t.Project), public...)
+	id, err := NewIdentity(Origin(t.Source, t.Project), public...)
+	if err != nil || t.Witnesses == nil {
+		return id, err
+	}
+	var witnesses []Witness
+	for _, w := range t.Witnesses.Keys {
+		key, err := cosignature.ParseKey(w.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read key of witness: %w", err)
+		}
+		witnesses = append(witnesses, Witness{key, w.URL})
+	}
+	return id.WitnessedBy(t.Witnesses.Threshold, witnesses...), nil
 }
 
 // VerifierKey writes a key of the log as others take it: name, hash and key with plus signs between (C2SP signed-note).

@@ -16,6 +16,9 @@ func (t *Trust) Clone() *Trust {
 	c := *t
 	c.Identities, c.Roles, c.Builders = maps.Clone(t.Identities), maps.Clone(t.Roles), slices.Clone(t.Builders)
 	c.Verifiers = slices.Clone(t.Verifiers)
+	if t.Witnesses != nil {
+		c.Witnesses = &Witnesses{t.Witnesses.Threshold, slices.Clone(t.Witnesses.Keys)}
+	}
 	if t.TrustedRoot != nil {
 		pinned := *t.TrustedRoot
 		c.TrustedRoot = &pinned
@@ -139,6 +142,12 @@ func Marshal(t *Trust) []byte {
 	}
 	for _, v := range t.Verifiers {
 		fmt.Fprintf(&b, "  - id: %s\n    signer: %s\n", definition.Scalar(v.ID), definition.Scalar(v.Signer))
+	}
+	if w := t.Witnesses; w != nil {
+		fmt.Fprintf(&b, "witnesses: # who vouches that everybody sees the same transparency log\n  threshold: %d\n  keys:\n", w.Threshold)
+		for _, k := range w.Keys {
+			fmt.Fprintf(&b, "    - key: %s\n      url: %s\n", definition.Scalar(k.Key), definition.Scalar(k.URL))
+		}
 	}
 	if p := t.TrustedRoot; p != nil {
 		fmt.Fprintf(&b, "trusted-root: # of the Sigstore instance whose certificates count\n  file: %s\n  digest: %s\n", definition.Scalar(p.File), p.Digest)

@@ -20,6 +20,8 @@ type Description struct {
 	Identities map[string]string   `json:"identities"` // key id, or subject and issuer, by name
 	Builders   []string            `json:"builders"`
 	Verifiers  []string            `json:"verifiers,omitempty"`
+	Witnesses  []string            `json:"witnesses,omitempty"` // keys, with where they are asked
+	Cosigners  int                 `json:"cosigners,omitempty"` // how many witnesses it takes
 }
 
 // Describe gives what the file says, without the keys themselves.
@@ -39,6 +41,12 @@ func (t *Trust) Describe() Description {
 	}
 	for _, v := range t.Verifiers {
 		d.Verifiers = append(d.Verifiers, v.String())
+	}
+	if w := t.Witnesses; w != nil {
+		d.Cosigners = w.Threshold
+		for _, k := range w.Keys {
+			d.Witnesses = append(d.Witnesses, k.String())
+		}
 	}
 	return d
 }
@@ -96,6 +104,13 @@ func (t *Trust) Lines() []string {
 	for _, v := range d.Verifiers {
 		out = append(out, "verifier  "+v)
 	}
+	for i, w := range d.Witnesses {
+		label := ""
+		if i == 0 {
+			label = fmt.Sprintf("witness, %d of %d", d.Cosigners, len(d.Witnesses))
+		}
+		out = append(out, fmt.Sprintf("%-16s  %s", label, w))
+	}
 	return out
 }
 
@@ -140,6 +155,10 @@ func Changes(before, after *Trust) []string {
 	}
 	lines("builder", b.Builders, a.Builders)
 	lines("verifier", b.Verifiers, a.Verifiers)
+	lines("witness", b.Witnesses, a.Witnesses)
+	if b.Cosigners+a.Cosigners > 0 {
+		value("witnesses that have to cosign", fmt.Sprint(b.Cosigners), fmt.Sprint(a.Cosigners))
+	}
 	if before.TrustedRoot != nil || after.TrustedRoot != nil {
 		value("trusted root", before.rootName(), after.rootName())
 	}

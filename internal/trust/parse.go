@@ -36,6 +36,7 @@ func Parse(path string, data []byte) (*Trust, error) {
 	c.roles()
 	c.builders()
 	c.verifiers()
+	c.witnesses()
 	c.trustedRoot()
 	if err := doc.Err(); err != nil {
 		return nil, err
@@ -54,12 +55,15 @@ func (c checker) refuse(path, code, what, expected, actual, fix string) {
 	c.doc.Refuse(path, gate.Refusal{Code: code, What: what, Expected: expected, Actual: actual, Fix: fix})
 }
 
-// maxEntries bounds identities, roles, members of a role, builders and verifiers.
+// maxEntries bounds identities, roles, members of a role, builders, verifiers and witnesses.
 const maxEntries = 256
 
 // tooLarge refuses what has too many entries, before anything compares them.
 func (c checker) tooLarge() bool {
 	sizes := map[string]int{"identities": len(c.t.Identities), "roles": len(c.t.Roles), "builders": len(c.t.Builders), "verifiers": len(c.t.Verifiers)}
+	if w := c.t.Witnesses; w != nil {
+		sizes["witnesses.keys"] = len(w.Keys)
+	}
 	for role, r := range c.t.Roles {
 		sizes["roles."+role+".identities"] = len(r.Identities)
 	}

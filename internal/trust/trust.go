@@ -59,6 +59,8 @@ type Trust struct {
 	Builders []Builder `yaml:"builders" jsonschema:"minItems=1"`
 	// Verifiers say who speaks for a verifier in verification summaries (VSAs). Every release then needs one. Default: none, releases have no summary.
 	Verifiers []Verifier `yaml:"verifiers,omitempty"`
+	// Witnesses cosign the transparency log's checkpoints; a release whose proof too few of them have cosigned is refused. It needs the role log. Default: none, nobody has to.
+	Witnesses *Witnesses `yaml:"witnesses,omitempty"`
 	// TrustedRoot is the trusted root of the Sigstore instance whose certificates count. It is needed when an identity has issuer and subject. Default: none, only keys count.
 	TrustedRoot *Pinned `yaml:"trusted-root,omitempty"`
 	// Previous is the digest of the version before this one; this file is then signed by that version's managers. Default: none, this is the first.
@@ -120,6 +122,22 @@ type Verifier struct {
 	ID string `yaml:"id" jsonschema:"pattern=^https://" example:"https://example.com/hello/verifiers/gate"`
 	// Signer is the identity that signs this verifier's summaries; it has the role verifier.
 	Signer string `yaml:"signer" example:"gate"`
+}
+
+// Witnesses are who vouches that everybody sees the same transparency log.
+type Witnesses struct {
+	// Threshold is how many of the witnesses have to cosign the log's checkpoint: more than half of them, or two logs could each find enough.
+	Threshold int `yaml:"threshold" jsonschema:"minimum=1" example:"2"`
+	// Keys are the witnesses.
+	Keys []Witness `yaml:"keys" jsonschema:"minItems=1"`
+}
+
+// Witness cosigns checkpoints of the transparency log (C2SP tlog-witness).
+type Witness struct {
+	// Key is the witness's public key as it hands it out: name, hash and Ed25519 key with plus signs between (C2SP tlog-cosignature).
+	Key string `yaml:"key" jsonschema:"pattern=^[^+ ]+[+][0-9a-f]{8}[+][A-Za-z0-9+/]+=*$" example:"witness.example/w1+e42b2f2c+BDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"`
+	// URL is where the witness is asked: its submission prefix. Who verifies asks nobody.
+	URL string `yaml:"url" jsonschema:"pattern=^https?://" example:"https://witness.example/w1"`
 }
 
 // Date is a day, written 2027-06-30, in UTC.

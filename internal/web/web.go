@@ -1,4 +1,4 @@
-// Package web reads files from web servers, none of which is trusted.
+// Package web reads files from web servers, and posts to services, none of which is trusted.
 //
 // # Promises
 //
@@ -11,6 +11,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,6 +107,48 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL) (*http.Respo
 		err = fmt.Errorf("the server answers %s", resp.Status)
 	}
 	return nil, errors.Join(err, resp.Body.Close())
+}
+
+// Answer is what a service says to what was posted.
+type Answer struct {
+	Status    int
+	MediaType string // as it was sent, with parameters
+	Body      []byte
+}
+
+// Post sends data, and gives the answer whatever its status; a redirect is one and is not followed. An answer of more than limit bytes is an error, as
+// is one that takes longer than the time without a byte that a read may take.
+func (c *Client) Post(ctx context.Context, u *url.URL, mediaType string, data []byte, limit int64) (*Answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Stall, fmt.Errorf("no answer for %s", c.Stall))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", mediaType)
+	direct := *c.http
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := direct.Do(req)
+	if err != nil {
+		return nil, orCause(ctx, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil:
+		return nil, orCause(ctx, err)
+	case int64(len(body)) > limit:
+		return nil, fmt.Errorf("an answer of more than %d bytes", limit)
+	}
+	return &Answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, nil
+}
+
+// orCause says why a request was ended, where it was.
+func orCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // body is a file that is being read.

@@ -97,3 +97,43 @@ func TestStall(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What is posted gets there; an answer is given whatever it says, is bounded, and a redirect is not followed.
+func TestPost(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/elsewhere":
+			http.Redirect(rw, r, "/echo", http.StatusTemporaryRedirect)
+		case "/large":
+			_, _ = io.WriteString(rw, strings.Repeat("x", 101))
+		case "/hang":
+			<-hang
+		default:
+			rw.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+			rw.WriteHeader(http.StatusConflict)
+			_, _ = io.Copy(rw, r.Body)
+		}
+	}))
+	defer s.Close()
+	defer close(hang)
+	c := New()
+	defer c.Close()
+	post := func(path string) (*Answer, error) {
+		return c.Post(t.Context(), parse(t, s.URL+path), "text/x", []byte(strings.Repeat("y", 100)), 100)
+	}
+	if a, err := post("/echo"); err != nil || a.Status != http.StatusConflict || a.MediaType != "text/x" || string(a.Body) != strings.Repeat("y", 100) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if a, err := post("/elsewhere"); err != nil || a.Status != http.StatusTemporaryRedirect {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if a, err := post("/large"); err == nil {
+		t.Errorf("%+v", a)
+	}
+	c.Stall = 50 * time.Millisecond
+	if a, err := post("/hang"); err == nil || !strings.Contains(err.Error(), "no answer for 50ms") {
+		t.Errorf("%+v, %v", a, err)
+	}
+}

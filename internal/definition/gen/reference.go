@@ -62,6 +62,8 @@ func pages() []page {
 			{"identities", reflect.TypeFor[trust.Identity](), "identities:\n  first-manager:\n", 2},
 			{"roles", reflect.TypeFor[trust.Role](), "roles:\n  manager:\n", 2},
 			{"builders", reflect.TypeFor[trust.Builder](), "builders:\n  -\n", 2},
+			{"witnesses", reflect.TypeFor[trust.Witnesses](), "witnesses:\n", 1},
+			{"witnesses: keys", reflect.TypeFor[trust.Witness](), "witnesses:\n  keys:\n    -\n", 3},
 		}},
 		{"dependencies.yaml", "Which dependencies a release may have; [dependency-policy.md](../dependency-policy.md) shows it at work.", "dependencies", []section{
 			{"The file", reflect.TypeFor[deps.Policy](), "", 0},
