@@ -60,13 +60,17 @@ func (p inputPolicy) ruleFor(in input) *inputRule {
 // unused refuses rules of the released definition that are about none of the inputs: a name with a typing mistake would protect nothing.
 // The rule for every input may have nothing left; those of the branch's tip may be about inputs that came later.
 func (all *inputPolicies) unused(inputs []input) error {
-	return all.without(inputs, func(string) bool { return true })
+	return all.without(inputs, nil, func(string) bool { return true })
 }
 
 // hopeless refuses rules that nothing can match, by what a plan names alone: fetched says that toolchains and modules come to that, and the path of
 // a module has a dot in its first element (Go modules reference, Module paths).
 func (all *inputPolicies) hopeless(planned []input, fetched bool) error {
-	return all.without(planned, func(pattern string) bool {
+	var later []string
+	if fetched {
+		later = []string{toolchainName, "a module's path"}
+	}
+	return all.without(planned, later, func(pattern string) bool {
 		first, _, _ := strings.Cut(pattern, "/")
 		if fetched {
 			return pattern != toolchainName && !strings.ContainsAny(pattern, "*:") && !strings.Contains(first, ".")
@@ -75,8 +79,8 @@ func (all *inputPolicies) hopeless(planned []input, fetched bool) error {
 	})
 }
 
-// without refuses rules that none of the inputs matches, where that is decided for the rule's pattern.
-func (all *inputPolicies) without(inputs []input, decided func(pattern string) bool) error {
+// without refuses rules that none of the inputs matches, where that is decided for the rule's pattern. later is what comes besides.
+func (all *inputPolicies) without(inputs []input, later []string, decided func(pattern string) bool) error {
 	if all.partial || len(all.all) == 0 || !strings.HasSuffix(all.all[0].where, all.trees[0].at) {
 		return nil
 	}
@@ -95,7 +99,7 @@ func (all *inputPolicies) without(inputs []input, decided func(pattern string) b
 	for _, r := range policy.rules {
 		if !used[r.Match] && decided(r.Match) {
 			errs = append(errs, &gate.Refusal{Code: "input-rule-unused", Class: gate.Usage, Where: r.where, What: fmt.Sprintf("the rule %q is about no input of the build, or a rule before it takes them all", r.Match),
-				Expected: "a pattern of one of " + strings.Join(names, ", ") + more(len(inputs)-len(names)), Actual: fmt.Sprintf("%q", r.Match), Fix: "correct match:, or remove the rule"})
+				Expected: "a pattern of one of " + strings.Join(slices.Concat(names, later), ", ") + more(len(inputs)-len(names)), Actual: fmt.Sprintf("%q", r.Match), Fix: "correct match:, or remove the rule"})
 		}
 	}
 	return errors.Join(errs...)
